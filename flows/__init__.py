@@ -1,0 +1,1 @@
+"""The Prefect flow over the DVC graph, and the command line."""

@@ -1,0 +1,27 @@
+"""What every stage's command line shares: arguments in, one clear line and exit status 1 on an error."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+from tandem.errors import TandemError
+
+
+def run_stage_command(function: Callable[[list[str]], None]) -> int:
+    """Call ``function`` with the command's arguments; print a TandemError as plain lines.
+
+    Set ``TANDEM_DEBUG=1`` to see the traceback instead.
+
+    Returns:
+        The exit status: 0, 1 after an error of Tandem's, 75 (try again later) after one that may pass.
+    """
+    try:
+        function(sys.argv[1:])
+    except TandemError as error:
+        if os.environ.get("TANDEM_DEBUG"):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return getattr(error, "exit_status", 1)
+    return 0

@@ -1,0 +1,44 @@
+"""Writes the suite's index: ``python -m stages.index``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from stages import paths
+from stages.command import run_stage_command
+from tandem.errors import ParameterError
+from tandem.plan import ReportEntry, read_plan
+from tandem.records import ComparisonRecord, RunRecord, TimingRecord, read_record
+from tandem.report.pages import IndexInputs, index_page
+from tandem.report.records import IndexEntry
+from tandem.storage import write_text
+
+
+def main(arguments: list[str]) -> None:
+    """Read every experiment of the plan, and write the index.
+
+    Raises:
+        ParameterError: any argument, or runs.yaml is not a plan.
+        DataError: a file is missing or damaged.
+    """
+    if arguments:
+        raise ParameterError(
+            f"usage: python -m stages.index; it takes no argument, but got {' '.join(arguments)}"
+        )
+    entries = tuple(_read_entry(entry) for entry in read_plan(Path("runs.yaml")).reports.values())
+    write_text(paths.index(), index_page(IndexInputs(entries)))
+
+
+def _read_entry(entry: ReportEntry) -> IndexEntry:
+    experiment, frameworks = entry.experiment, entry.frameworks.split()
+    return IndexEntry(
+        comparison=read_record(ComparisonRecord, paths.comparison(experiment) / "comparison.json"),
+        runs={f: read_record(RunRecord, paths.model(experiment, f) / "run.json") for f in frameworks},
+        timings={f: read_record(TimingRecord, paths.timing(experiment, f)) for f in frameworks},
+        address=paths.report(experiment).name,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(run_stage_command(main))

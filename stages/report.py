@@ -1,0 +1,88 @@
+"""Writes one experiment's page: ``python -m stages.report EXPERIMENT "keras torch"``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from stages import paths
+from stages.command import run_stage_command
+from tandem.errors import DataError, ParameterError
+from tandem.records import (
+    ComparisonRecord,
+    DataDescription,
+    EvaluationRecord,
+    History,
+    RunRecord,
+    ScalingSummary,
+    TimingRecord,
+    read_record,
+)
+from tandem.report.pages import PageInputs, experiment_page
+from tandem.report.records import GALLERY, EvaluationArrays, FitSamples
+from tandem.storage import load_array, write_text
+
+
+def main(arguments: list[str]) -> None:
+    """Read what the experiment's stages wrote, and write its page.
+
+    Raises:
+        ParameterError: other than two arguments.
+        DataError: a file is missing or damaged, or compares other frameworks.
+    """
+    if len(arguments) != 2:
+        raise ParameterError('usage: python -m stages.report EXPERIMENT "FRAMEWORK ..."')
+    experiment, frameworks = arguments[0], arguments[1].split()
+    write_text(paths.report(experiment), experiment_page(_read_inputs(experiment, frameworks)))
+
+
+def _read_inputs(experiment: str, frameworks: list[str]) -> PageInputs:
+    comparison = read_record(ComparisonRecord, paths.comparison(experiment) / "comparison.json")
+    if list(comparison.frameworks) != frameworks:
+        compared = " ".join(comparison.frameworks)
+        raise DataError(
+            f"{paths.comparison(experiment) / 'comparison.json'}: compares {compared}, "
+            f"but the page is asked for {' '.join(frameworks)}; run `dvc repro compare@{experiment}`"
+        )
+    fit = paths.fit(comparison.dataset)
+    evaluations = {
+        framework: read_record(EvaluationRecord, paths.evaluation(experiment, framework) / "evaluation.json")
+        for framework in frameworks
+    }
+    return PageInputs(
+        data=read_record(DataDescription, fit / "description.json"),
+        scaling=read_record(ScalingSummary, paths.scaler(comparison.dataset) / "summary.json"),
+        comparison=comparison,
+        runs={f: read_record(RunRecord, paths.model(experiment, f) / "run.json") for f in frameworks},
+        histories={f: _read_histories(paths.model(experiment, f)) for f in frameworks},
+        timings={f: read_record(TimingRecord, paths.timing(experiment, f)) for f in frameworks},
+        evaluations=evaluations,
+        arrays={f: _read_arrays(paths.evaluation(experiment, f)) for f in frameworks},
+        samples=_read_samples(fit),
+    )
+
+
+def _read_histories(model: Path) -> tuple[History, ...]:
+    folders = sorted(model.glob("replicate-*"), key=lambda folder: int(folder.name.partition("-")[2]))
+    return tuple(read_record(History, folder / "history.json") for folder in folders)
+
+
+def _read_arrays(evaluation: Path) -> EvaluationArrays:
+    probabilities = evaluation / "probabilities.npy"
+    return EvaluationArrays(
+        targets=load_array(evaluation / "targets.npy"),
+        predictions=load_array(evaluation / "predictions.npy"),
+        probabilities=load_array(probabilities) if probabilities.exists() else None,
+        wrong_features=load_array(evaluation / "wrong_features.npy"),
+    )
+
+
+def _read_samples(fit: Path) -> FitSamples:
+    rows = np.asarray(load_array(fit / "folds" / "0" / "train.npy")[:GALLERY])
+    return FitSamples(load_array(fit / "features.npy")[rows], load_array(fit / "targets.npy")[rows])
+
+
+if __name__ == "__main__":
+    sys.exit(run_stage_command(main))

@@ -1,0 +1,70 @@
+"""Divides one data set's rows into fit and test parts: ``python -m stages.split DATASET``.
+
+``fit/`` holds the training and validation rows with the row indices of each fold; ``test/`` is read by
+``evaluate`` alone.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from stages import paths
+from stages.command import run_stage_command
+from tandem import datasets
+from tandem.config import read_dataset
+from tandem.datasets import Rows
+from tandem.records import DataDescription, write_record
+from tandem.splits import Fold, divide
+from tandem.storage import new_directory
+
+
+def main(arguments: list[str]) -> None:
+    """Divide the data set."""
+    (name,) = arguments
+    declared = read_dataset(paths.PARAMS, name)
+    source = datasets.source(declared.source.name)
+    parts = divide(*source.load(paths.raw(name)), declared.split)
+    fold = parts.folds[0]
+    classes = len(source.class_names)
+    description = DataDescription(
+        dataset=name,
+        source=declared.source.name,
+        title=source.title,
+        reference=source.reference,
+        task=source.task,
+        feature_shape=source.feature_shape,
+        feature_names=source.feature_names,
+        class_names=source.class_names,
+        target_name=source.target_name,
+        rows={"train": len(fold.train), "valid": len(fold.valid), "test": len(parts.test)},
+        class_counts=_class_counts(parts.fit, fold, classes) if classes else {},
+    )
+    with new_directory(paths.fit(name)) as directory:
+        _write_rows(parts.fit, directory)
+        for number, indices in enumerate(parts.folds):
+            folder = directory / "folds" / str(number)
+            folder.mkdir(parents=True)
+            np.save(folder / "train.npy", indices.train)
+            np.save(folder / "valid.npy", indices.valid)
+        write_record(description, directory / "description.json")
+    with new_directory(paths.test(name)) as directory:
+        _write_rows(parts.test, directory)
+
+
+def _class_counts(fit: Rows, fold: Fold, classes: int) -> dict:
+    return {
+        part: tuple(np.bincount(fit.targets[rows], minlength=classes).tolist())
+        for part, rows in (("train", fold.train), ("valid", fold.valid))
+    }
+
+
+def _write_rows(rows: Rows, directory: Path) -> None:
+    np.save(directory / "features.npy", rows.features)
+    np.save(directory / "targets.npy", rows.targets)
+
+
+if __name__ == "__main__":
+    sys.exit(run_stage_command(main))

@@ -1,0 +1,169 @@
+"""Trains one experiment in one framework: ``python -m stages.train EXPERIMENT FRAMEWORK``.
+
+A killed training goes on from its last checkpoint when the same command runs again.
+"""
+
+# ruff: noqa: E402  (the clock starts before the imports, which count as start-up)
+from __future__ import annotations
+
+import time
+
+_STARTED = time.time()
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stages import paths
+from stages.command import run_stage_command
+
+if TYPE_CHECKING:
+    from tandem.checkpoints import Checkpoints
+    from tandem.config import Experiment
+    from tandem.frameworks import Framework
+    from tandem.training import Progress, Session, Trained
+
+_PROGRESS_VARIABLE = "DVCGRAPH_PROGRESS"
+_SAVE_SECONDS_VARIABLE = "TANDEM_CHECKPOINT_SECONDS"
+
+
+def main(arguments: list[str]) -> None:
+    """Train every replicate and write the models, records, logs and timings."""
+    name, framework_name = arguments
+    from tandem.config import read_experiment
+
+    experiment = read_experiment(paths.PARAMS, name)
+    _limit_threads(experiment.training.threads)
+
+    from tandem.fitdata import load_fit
+    from tandem.frameworks import load_framework
+    from tandem.training import Session
+
+    framework = load_framework(framework_name)
+    framework.set_up(experiment.training.threads)
+    data = load_fit(paths.fit(experiment.dataset), paths.scaler(experiment.dataset))
+    architecture = experiment.architecture(data.description)
+    checkpoints = _checkpoints(name, experiment, framework)
+    session = Session(framework, architecture, experiment, data)
+    start_up_seconds = time.time() - _STARTED
+    results = list(_train_replicates(session, checkpoints))
+    _write(name, session, results, start_up_seconds)
+    checkpoints.clear()
+
+
+def _limit_threads(threads: int) -> None:
+    """Set what the frameworks' thread pools read when they are imported."""
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[variable] = str(threads)
+
+
+def _checkpoints(name: str, experiment: Experiment, framework: Framework) -> Checkpoints:
+    """Open the checkpoints of exactly this training: its settings, data, code and versions."""
+    import tandem
+    from tandem.checkpoints import SAVE_SECONDS, Checkpoints, digest_of
+    from tandem.fitdata import fit_digest
+
+    library = Path(tandem.__file__).parent
+    code = [
+        Path(__file__),
+        *library.glob("*.py"),
+        *library.glob("frameworks/*.py"),
+        *library.glob(f"frameworks/{framework.NAME}/*.py"),
+    ]
+    facts = {
+        "experiment": experiment.model_dump(mode="json"),
+        "data": fit_digest(paths.fit(experiment.dataset), paths.scaler(experiment.dataset)),
+        "versions": framework.versions(),
+        "machine": platform.machine(),
+    }
+    seconds = float(os.environ.get(_SAVE_SECONDS_VARIABLE, SAVE_SECONDS))
+    return Checkpoints(paths.checkpoints(name, framework.NAME), digest_of(facts, code), seconds)
+
+
+def _train_replicates(session: Session, checkpoints: Checkpoints) -> Iterator[Trained]:
+    """Yield each replicate's result; those that a killed training had finished are read back."""
+    from tandem.training import Trained, train_replicate
+
+    replicates = session.experiment.training.replicates
+    for replicate in range(replicates):
+        finished = checkpoints.load_finished(replicate)
+        if finished is not None:
+            yield Trained.from_checkpoint(finished)
+            continue
+        result = train_replicate(session, replicate, checkpoints, on_epoch=_tell_progress)
+        print(f"replicate {replicate}: {result.record.outcome} after {result.record.epochs} epochs: "
+              f"{result.record.explanation}", flush=True)  # fmt: skip
+        if replicates > 1:
+            checkpoints.save_finished(replicate, *result.to_checkpoint())
+        yield result
+
+
+def _tell_progress(progress: Progress) -> None:
+    """Append a line to the file that a runner watches, and print one of the epochs that a log should show."""
+    facts = vars(progress)
+    watched = os.environ.get(_PROGRESS_VARIABLE)
+    if watched:
+        with Path(watched).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(facts) + "\n")
+    every = max(1, progress.epochs // 10)
+    if progress.epoch % every == 0 or progress.epoch in (1, progress.epochs):
+        valid = "" if progress.valid_loss is None else f", valid_loss {progress.valid_loss:.4g}"
+        print(f"replicate {progress.replicate} epoch {progress.epoch}/{progress.epochs}: "
+              f"train_loss {progress.train_loss:.4g}{valid}", flush=True)  # fmt: skip
+
+
+def _write(name: str, session: Session, results: list[Trained], start_up_seconds: float) -> None:
+    """Write every out of the stage, each all or nothing."""
+    import numpy as np
+
+    from tandem.records import RunRecord, TimingRecord, write_record
+    from tandem.storage import new_directory, new_file, write_text
+    from tandem.tensorboard import write_logs
+    from tandem.training import history_table, peak_memory_bytes
+
+    framework, experiment, network = session.framework, session.experiment, session.network
+    record = RunRecord(
+        experiment=name,
+        framework=framework.NAME,
+        dataset=experiment.dataset,
+        constants=experiment.constants,
+        threads=experiment.training.threads,
+        device=framework.device(),
+        versions={"python": platform.python_version(), "numpy": np.__version__, **framework.versions()},
+        platform=f"{platform.system()} {platform.machine()}",
+        declaration=experiment.model_dump(mode="json", exclude_none=True),
+        model=framework.summarize(network),
+        differences=framework.NATIVE_DIFFERENCES if experiment.constants == "native" else (),
+        replicates=tuple(result.record for result in results),
+    )
+    with new_directory(paths.model(name, framework.NAME)) as directory:
+        write_record(record, directory / "run.json")
+        for result in results:
+            folder = directory / f"replicate-{result.record.replicate}"
+            folder.mkdir()
+            framework.load_weights(network, result.weights)
+            framework.save(network, folder)
+            write_record(result.history, folder / "history.json")
+    write_text(paths.history(name, framework.NAME), history_table([result.history for result in results]))
+    with new_directory(paths.logs(name, framework.NAME)) as directory:
+        for result in results:
+            write_logs(result.history, directory / f"replicate-{result.record.replicate}", result.wall_times)
+    timing = TimingRecord(
+        experiment=name,
+        framework=framework.NAME,
+        start_up_seconds=start_up_seconds,
+        peak_memory_bytes=peak_memory_bytes(),
+        samples_per_epoch=len(session.data.train) * experiment.training.repeat,
+        replicates=tuple(result.timing for result in results),
+        resumed=any(result.resumed for result in results),
+    )
+    with new_file(paths.timing(name, framework.NAME)) as partial:
+        write_record(timing, partial)
+
+
+if __name__ == "__main__":
+    sys.exit(run_stage_command(main))

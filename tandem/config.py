@@ -1,0 +1,543 @@
+"""params.yaml as frozen models, and every error message about it."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.error import MarkedYAMLError
+
+from tandem import datasets
+from tandem.declared import Declared
+from tandem.errors import ParameterError, suggest
+from tandem.models import (
+    Architecture,
+    ArchitectureError,
+    LossName,
+    ModelDeclaration,
+    Optimizer,
+    allowed_losses,
+    resolve,
+)
+from tandem.records import DataDescription
+
+FRAMEWORKS = ("keras", "torch")
+FrameworkName = Literal["keras", "torch"]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=80)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Entry = TypeVar("Entry", bound=Declared)
+RESERVED_NAMES = ("index",)
+_NAME_RULE = "names are lower-case letters, digits and '-', and begin with a letter or digit"
+
+
+def _name_or_mapping(schema: dict[str, Any]) -> None:
+    """Let editors accept a bare name where a mapping with a name is meant."""
+    reference = schema.pop("$ref", None)
+    schema["anyOf"] = [{"type": "string"}, {"$ref": reference}]
+
+
+class Suite(Declared):
+    """What runs."""
+
+    experiments: tuple[Name, ...] = Field(min_length=1, description="Experiments, in the order of the index page.")
+    searches: tuple[Name, ...] = Field(default=(), description="Hyper-parameter searches.")
+    frameworks: tuple[FrameworkName, ...] = Field(min_length=1, description="The first is compared with the second.")
+
+
+class Holdout(Declared):
+    """A random test part, then a random validation part of what is left (scikit-learn's train_test_split)."""
+
+    method: Literal["holdout"]
+    test: Share | None = Field(default=None, description="Share of the rows to test on; none if the source has its own.")
+    valid: Share = Field(description="Share of the rows left to validate on.")
+    seeds: tuple[Seed, Seed] = Field(description="Random states of the two splits.")
+    stratify: bool = Field(default=False, description="Keep the classes' shares in each part.")
+
+
+class FirstRows(Declared):
+    """The first rows validate, the next ones test (unless the source has test rows of its own), the rest train."""
+
+    method: Literal["first-n"]
+    valid: int = Field(ge=0, description="Rows to validate on.")
+    test: int | None = Field(default=None, gt=0, description="Rows to test on; none if the source has its own.")
+
+
+Split = Annotated[Holdout | FirstRows, Field(discriminator="method")]
+
+
+class Standardize(Declared):
+    """How features are scaled; fitted on the training rows."""
+
+    method: Literal["zscore", "minmax", "none"]
+    per: Literal["feature", "all"] = Field(default="feature", description="One scale a feature, or one for all.")
+
+
+class SourceDeclaration(BaseModel):
+    """Where the data comes from: a source's name, or a mapping with its name and its options."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+
+    name: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, declared: Any) -> Any:
+        return {"name": declared} if isinstance(declared, str) else declared
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The settings besides the name."""
+        return dict(self.model_extra or {})
+
+
+class Dataset(Declared):
+    """A data set: its source, its split and its scaling."""
+
+    source: SourceDeclaration = Field(json_schema_extra=_name_or_mapping)
+    split: Split
+    standardize: Standardize
+
+
+class EarlyStopping(Declared):
+    """Stops when the monitored value has not fallen by more than ``min_delta`` for ``patience`` epochs."""
+
+    monitor: Literal["valid_loss", "train_loss"] = "valid_loss"
+    patience: int = Field(gt=0)
+    min_delta: float = Field(default=0.0, ge=0)
+
+
+class Training(Declared):
+    """How a network is trained."""
+
+    epochs: int = Field(gt=0)
+    batch_size: int = Field(gt=0)
+    repeat: int = Field(default=1, gt=0, description="Times that each training row is shown in an epoch.")
+    checkpoint: Literal["last", "best"] = Field(
+        default="last", description="Keep the weights of the last epoch, or of the lowest validation loss."
+    )
+    replicates: int = Field(default=1, gt=0, le=1000, description="Trainings that differ in their seed alone.")
+    seed: Seed = Field(default=0, description="Of the first replicate; the next ones count on.")
+    threads: int = Field(default=1, gt=0, le=1024, description="Threads of the framework; results depend on it.")
+    early_stopping: EarlyStopping | None = None
+
+
+class Experiment(Declared):
+    """One network trained on one data set, in every framework of the suite."""
+
+    description: str = Field(min_length=1, description="What it teaches, in a line.")
+    dataset: Name
+    model: ModelDeclaration
+    loss: LossName
+    optimizer: Optimizer
+    training: Training
+    constants: Literal["aligned", "native"] = Field(
+        default="aligned",
+        description="aligned: the same initial weights and constants in all frameworks; native: each its own.",
+    )
+
+    def architecture(self, description: DataDescription) -> Architecture:
+        """Resolve the network for a data set's samples.
+
+        Raises:
+            ArchitectureError: the declaration does not fit them.
+        """
+        classes = len(description.class_names)
+        return resolve(self.model, description.feature_shape, description.task, self.loss, classes)
+
+
+class Params(Declared):
+    """The whole of params.yaml."""
+
+    suite: Suite
+    suites: dict[Name, Suite] = Field(default_factory=dict)
+    datasets: dict[Name, Dataset]
+    experiments: dict[Name, Experiment]
+    searches: dict[Name, dict[str, Any]] = Field(default_factory=dict)
+
+
+# ---------------------------------------------------------------------------------------------- reading
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One thing wrong in a YAML file."""
+
+    line: int
+    place: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}"
+
+
+def load_yaml(path: Path) -> Any:
+    """Read a YAML file with the positions of its keys (ruamel's round-trip types).
+
+    Raises:
+        ParameterError: missing, not UTF-8, does not parse, or a key stands twice.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ParameterError(f"{path}: missing; run the command in a Tandem project, or create the file") from None
+    except UnicodeDecodeError as error:
+        raise ParameterError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8") from None
+    try:
+        return YAML(typ="rt").load(text)
+    except DuplicateKeyError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 0
+        key = str(error.problem).partition('"')[2].partition('"')[0]
+        raise ParameterError(f"{path}:{line}: the key '{key}' stands twice; remove one of the two") from None
+    except MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
+        problem = error.problem or error.context
+        raise ParameterError(f"{where}: does not parse as YAML: {problem}; correct the line") from None
+
+
+def read_params(path: Path) -> Params:
+    """Read and check params.yaml.
+
+    Raises:
+        ParameterError: with every mistake of the file, one a line, each with its place, the wrong value, the
+            allowed ones and, for names, the nearest match.
+    """
+    document = load_yaml(path)
+    if not isinstance(document, Mapping):
+        raise ParameterError(f"{path}:1: must be a mapping with suite, datasets and experiments")
+    plain = _plain(document)
+    mistakes: list[Mistake] = []
+    params: Params | None = None
+    try:
+        params = Params.model_validate_json(json.dumps(plain, default=str))
+    except ValidationError as error:
+        mistakes += [_explain(document, plain, dict(problem)) for problem in error.errors()]
+    mistakes += [
+        Mistake(_line(document, place), _dotted(place), message) for place, message in _inconsistencies(plain)
+    ]
+    if mistakes or params is None:
+        mistakes.sort(key=lambda mistake: mistake.line)
+        lines = dict.fromkeys(f"{path}:{mistake.line}: {mistake}" for mistake in mistakes)
+        raise ParameterError("\n".join([*lines, f"nothing was run; correct {path.name} and run again"]))
+    return params
+
+
+def read_dataset(path: Path, name: str) -> Dataset:
+    """Read one data set's declaration, and nothing else of params.yaml.
+
+    Raises:
+        ParameterError: it is wrong; with every mistake of the whole file.
+    """
+    return _read_entry(path, "datasets", name, Dataset)
+
+
+def read_experiment(path: Path, name: str) -> Experiment:
+    """Read one experiment's declaration, and nothing else of params.yaml.
+
+    Raises:
+        ParameterError: it is wrong; with every mistake of the whole file.
+    """
+    return _read_entry(path, "experiments", name, Experiment)
+
+
+def _read_entry(path: Path, section: str, name: str, kind: type[Entry]) -> Entry:
+    entries = _mapping(_plain(load_yaml(path)), section)
+    entry = _parsed(kind, entries.get(name))
+    if entry is None:
+        read_params(path)
+        raise ParameterError(f"{path}: '{name}' is not declared under {section}; {suggest(name, entries)}")
+    return entry
+
+
+def params_schema() -> dict[str, Any]:
+    """Return the JSON Schema of params.yaml, for editors."""
+    schema = Params.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "params.yaml of Tandem"
+    return schema
+
+
+def _plain(node: Any) -> Any:
+    """Turn ruamel's types into plain ones."""
+    if isinstance(node, Mapping):
+        return {str(key): _plain(value) for key, value in node.items()}
+    if isinstance(node, list | tuple):
+        return [_plain(value) for value in node]
+    for kind in (bool, int, float, str):
+        if isinstance(node, kind):
+            return kind(node)
+    return node
+
+
+# ------------------------------------------------------------------------------------- structural errors
+
+
+def _explain(document: Any, plain: Any, problem: dict[str, Any]) -> Mistake:
+    """Say in Tandem's words what pydantic found wrong."""
+    loc = _without_tags(plain, problem["loc"])
+    kind, context = problem["type"], problem.get("ctx", {})
+    value = problem.get("input")
+    schema = _schema_at(problem["loc"])
+    if kind == "extra_forbidden":
+        parent = _schema_at(problem["loc"][:-1])
+        message = f"unknown key '{loc[-1]}'; {suggest(str(loc[-1]), parent.get('properties', {}))}"
+    elif kind == "missing":
+        parent = _schema_at(problem["loc"][:-1])
+        message = f"missing; required keys: {', '.join(parent.get('required', []))}"
+    elif kind == "literal_error":
+        message = f"{_show(value)} is not known; {suggest(str(value), _choices(schema))}"
+    elif kind == "union_tag_invalid":
+        loc = (*loc, context["discriminator"].strip("'"))
+        message = f"{_show(context['tag'])} is not known; {suggest(context['tag'], schema.get('discriminator', {}).get('mapping', {}))}"
+    elif kind == "union_tag_not_found":
+        tag = context["discriminator"].strip("'")
+        loc = (*loc, tag)
+        message = f"missing; {suggest('', schema.get('discriminator', {}).get('mapping', {}))}"
+    elif kind == "string_pattern_mismatch":
+        loc = loc[:-1] if loc and loc[-1] == "[key]" else loc
+        message = f"{_show(value)} is no allowed name; {_NAME_RULE}"
+    elif kind in ("exactly_one", "wide_deep"):
+        given = ", ".join(value) if isinstance(value, dict) and value else "nothing"
+        message = f"{problem['msg']}; given: {given}"
+    elif kind == "too_short":
+        message = f"{_show(value)}: must have at least {context['min_length']} entry"
+    else:
+        message = f"{_show(value)}: {_must(kind, problem['msg'])}"
+    return Mistake(_line(document, loc), _dotted(loc), message)
+
+
+_TYPE_WORDS = {
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "bool_type": "must be true or false",
+    "string_type": "must be text",
+    "tuple_type": "must be a list",
+    "dict_type": "must be a mapping of keys to values",
+    "model_type": "must be a mapping of keys to values",
+    "model_attributes_type": "must be a mapping of keys to values",
+    "finite_number": "must be a finite number",
+}
+
+
+def _must(kind: str, message: str) -> str:
+    """Turn "Input should be greater than 0" into "must be greater than 0"."""
+    return _TYPE_WORDS.get(kind, message.replace("Input should be", "must be"))
+
+
+def _show(value: Any) -> str:
+    text = f"'{value}'" if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _without_tags(plain: Any, loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """Drop the parts of a place that name a member of a union and no key of the file."""
+    kept: list[str | int] = []
+    node = plain
+    for position, part in enumerate(loc):
+        if isinstance(node, list) and isinstance(part, int) and part < len(node):
+            node = node[part]
+        elif isinstance(node, dict) and str(part) in node:
+            node = node[str(part)]
+        elif position < len(loc) - 1 and part != "[key]":
+            continue
+        kept.append(part)
+    return tuple(kept)
+
+
+_BARE = ("null", "string")  # the other form of an optional value, or of a mapping that may be a bare name
+
+
+def _resolve_reference(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Follow $ref, and the one choice of an optional value."""
+    while True:
+        if "$ref" in schema:
+            schema = root["$defs"][schema["$ref"].rsplit("/", 1)[1]]
+        elif "anyOf" in schema and len(others := [s for s in schema["anyOf"] if s.get("type") not in _BARE]) == 1:
+            schema = others[0]
+        else:
+            return schema
+
+
+def _schema_at(loc: Iterable[str | int]) -> Mapping[str, Any]:
+    """Return the JSON Schema of a place in params.yaml; {} where there is none."""
+    root = _root_schema()
+    schema: Mapping[str, Any] = root
+    for part in loc:
+        schema = _resolve_reference(schema, root)
+        mapping = schema.get("discriminator", {}).get("mapping", {})
+        if part in mapping:
+            schema = {"$ref": mapping[part]}
+        elif isinstance(part, int):
+            prefix = schema.get("prefixItems", [])
+            schema = prefix[part] if part < len(prefix) else schema.get("items", {})
+        elif part in schema.get("properties", {}):
+            schema = schema["properties"][part]
+        elif isinstance(patterned := schema.get("patternProperties"), Mapping):
+            schema = next(iter(patterned.values()))
+        else:
+            more = schema.get("additionalProperties", {})
+            schema = more if isinstance(more, Mapping) else {}
+    return _resolve_reference(schema, root)
+
+
+@functools.cache
+def _root_schema() -> Mapping[str, Any]:
+    return Params.model_json_schema()
+
+
+def _choices(schema: Mapping[str, Any]) -> list[str]:
+    return [str(choice) for choice in schema.get("enum", [schema["const"]] if "const" in schema else [])]
+
+
+def _line(document: Any, loc: Iterable[str | int]) -> int:
+    """Return the line, from 1, of the deepest key of a place that the file has."""
+    node, line = document, 1
+    for part in loc:
+        try:
+            if isinstance(node, list) and isinstance(part, int):
+                line = node.lc.item(part)[0] + 1
+                node = node[part]
+            else:
+                key = next(key for key in node if str(key) == str(part))
+                line = node.lc.key(key)[0] + 1
+                node = node[key]
+        except (StopIteration, TypeError, KeyError, IndexError, AttributeError):
+            break
+    return line
+
+
+def _dotted(loc: Iterable[str | int]) -> str:
+    text = ""
+    for part in loc:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text or "the file"
+
+
+# ------------------------------------------------------------------------------------ cross references
+
+Inconsistency = tuple[tuple[str | int, ...], str]
+
+
+def _mapping(node: Any, key: str) -> dict[str, Any]:
+    value = node.get(key) if isinstance(node, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def _inconsistencies(plain: dict[str, Any]) -> Iterator[Inconsistency]:
+    """Yield what is wrong between parts that are each well-formed, (place, message)."""
+    declared_datasets, experiments = _mapping(plain, "datasets"), _mapping(plain, "experiments")
+    good_datasets: dict[str, Dataset] = {}
+    for name, declared in declared_datasets.items():
+        yield from _source_mistakes(("datasets", name), declared)
+        dataset = _parsed(Dataset, declared)
+        if dataset is not None and dataset.source.name in datasets.source_names():
+            good_datasets[name] = dataset
+    for name, declared in experiments.items():
+        place = ("experiments", name)
+        if name in RESERVED_NAMES:
+            yield place, f"the name '{name}' is taken by the index page; choose another name"
+        used = declared.get("dataset") if isinstance(declared, dict) else None
+        if isinstance(used, str) and used not in declared_datasets:
+            yield (*place, "dataset"), f"'{used}' is not declared under datasets; {suggest(used, declared_datasets)}"
+        if isinstance(used, str) and used in good_datasets:
+            yield from _experiment_mistakes(place, declared, good_datasets[used])
+    suites = {("suite",): plain.get("suite")}
+    suites |= {("suites", name): suite for name, suite in _mapping(plain, "suites").items()}
+    for suite_place, suite in suites.items():
+        for key, known in (("experiments", experiments), ("searches", _mapping(plain, "searches"))):
+            listed = suite.get(key) if isinstance(suite, dict) else None
+            for position, entry in enumerate(listed if isinstance(listed, list) else []):
+                if isinstance(entry, str) and entry not in known:
+                    yield (*suite_place, key, position), f"'{entry}' is not declared under {key}; {suggest(entry, known)}"
+                if entry in listed[:position]:
+                    yield (*suite_place, key, position), f"'{entry}' stands twice; remove one of the two"
+        frameworks = suite.get("frameworks") if isinstance(suite, dict) else None
+        if isinstance(frameworks, list) and len(set(map(str, frameworks))) < len(frameworks):
+            yield (*suite_place, "frameworks"), f"{frameworks} names a framework twice; remove one of the two"
+
+
+def _parsed(kind: Any, declared: Any) -> Any:
+    """Return the model, or None where its own mistakes are told elsewhere."""
+    try:
+        return TypeAdapter(kind).validate_json(json.dumps(declared, default=str))
+    except ValidationError:
+        return None
+
+
+def _source_mistakes(place: tuple[str, ...], declared: Any) -> Iterator[Inconsistency]:
+    given = declared.get("source") if isinstance(declared, dict) else None
+    parsed = _parsed(SourceDeclaration, given)
+    if parsed is None:
+        return
+    name = parsed.name
+    place_of_name = (*place, "source", "name") if isinstance(given, dict) else (*place, "source")
+    if name not in datasets.source_names():
+        yield place_of_name, f"'{name}' is not known; {suggest(name, datasets.source_names())}"
+        return
+    source = datasets.source(name)
+    try:
+        source.options.model_validate_json(json.dumps(parsed.options, default=str))
+    except ValidationError as error:
+        for problem in error.errors():
+            inner = (*place, "source", *problem["loc"])
+            if problem["type"] == "extra_forbidden":
+                known = list(source.options.model_fields)
+                hint = suggest(str(problem["loc"][-1]), known) if known else f"'{name}' takes no options"
+                yield inner, f"unknown key '{problem['loc'][-1]}'; {hint}"
+            else:
+                yield inner, f"{_show(problem['input'])}: {_must(problem['type'], problem['msg'])}"
+    split = _mapping(declared, "split")
+    if split.get("method") in ("holdout", "first-n"):
+        if source.own_test and split.get("test") is not None:
+            yield (
+                (*place, "split", "test"),
+                f"{_show(split['test'])}: '{name}' has test rows of its own; remove the key",
+            )
+        if not source.own_test and split.get("test") is None:
+            yield (*place, "split", "test"), f"missing; '{name}' has no test rows of its own, say how many to hold out"
+    if source.task == "regression" and split.get("stratify") is True:
+        yield (*place, "split", "stratify"), f"true: '{name}' is a regression, only classes can be stratified"
+
+
+def _experiment_mistakes(
+    place: tuple[str, ...], declared: Mapping[str, Any], dataset: Dataset
+) -> Iterator[Inconsistency]:
+    """Check an experiment against its data set, part by part, so that one mistake does not hide another."""
+    source = datasets.source(dataset.source.name)
+    classes = len(source.class_names)
+    losses = allowed_losses(source.task, classes)
+    loss = _parsed(LossName, declared.get("loss"))
+    if loss is not None and loss not in losses:
+        kind = source.task if source.task == "regression" else f"classification into {classes}"
+        yield (*place, "loss"), f"'{loss}' does not fit {kind}; {suggest(loss, losses)}"
+    model = _parsed(ModelDeclaration, declared.get("model"))
+    if model is not None:
+        try:
+            resolve(model, source.feature_shape, source.task, losses[0], classes)
+        except ArchitectureError as error:
+            yield (*place, "model", *error.place), error.message
+    training = _parsed(Training, declared.get("training"))
+    if training is None or not isinstance(dataset.split, FirstRows) or dataset.split.valid > 0:
+        return
+    lacking = f"needs validation rows, '{declared['dataset']}' has none"
+    if training.checkpoint == "best":
+        yield (*place, "training", "checkpoint"), f"'best' {lacking}; allowed: last"
+    if training.early_stopping is not None and training.early_stopping.monitor == "valid_loss":
+        yield (*place, "training", "early_stopping", "monitor"), f"'valid_loss' {lacking}; allowed: train_loss"

@@ -1,0 +1,85 @@
+"""Loading what ``split`` and ``standardize`` wrote: scaled rows for a network."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tandem.datasets.source import Rows
+from tandem.errors import DataError
+from tandem.records import DataDescription, read_record
+from tandem.scaling import Scaler
+from tandem.storage import load_array
+
+
+@dataclass(frozen=True)
+class FitData:
+    """The training and validation rows of one fold, scaled.
+
+    Attributes:
+        train, valid: features in the network's number type, targets as int32 labels or float values;
+            ``valid`` may be empty.
+        description: of the data set.
+    """
+
+    train: Rows
+    valid: Rows
+    description: DataDescription
+
+
+def load_fit(fit: Path, scaler: Path, fold: int = 0, dtype: str = "float32") -> FitData:
+    """Load the rows of a fold and scale them.
+
+    Args:
+        fit: the folder that ``split`` wrote.
+        scaler: the folder that ``standardize`` wrote.
+        fold: its number, from 0.
+        dtype: number type of features and values.
+
+    Raises:
+        DataError: a file is missing or damaged.
+    """
+    description = read_record(DataDescription, fit / "description.json")
+    features, targets = load_array(fit / "features.npy"), load_array(fit / "targets.npy")
+    scale = load_scaler(scaler, fold)
+
+    def part(name: str) -> Rows:
+        rows = load_array(fit / "folds" / str(fold) / f"{name}.npy")
+        return Rows(scale.transform(features[rows], dtype), _typed(targets[rows], dtype))
+
+    return FitData(part("train"), part("valid"), description)
+
+
+def load_test(test: Path, scaler: Path, fold: int = 0, dtype: str = "float32") -> Rows:
+    """Load the test rows, scaled. Only ``evaluate`` calls it."""
+    features, targets = load_array(test / "features.npy"), load_array(test / "targets.npy")
+    return Rows(load_scaler(scaler, fold).transform(features, dtype), _typed(targets, dtype))
+
+
+def load_scaler(scaler: Path, fold: int = 0) -> Scaler:
+    """Read the scaler of a fold.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    return read_record(Scaler, scaler / f"fold-{fold}.json")
+
+
+def fit_digest(fit: Path, scaler: Path) -> str:
+    """Return the sha256 over every file of the fit rows and scalers, names included."""
+    digest = hashlib.sha256()
+    for folder in (fit, scaler):
+        if not folder.is_dir():
+            raise DataError(f"{folder}: missing; run `dvc repro` to make it")
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            digest.update(f"{path.relative_to(folder).as_posix()}\0".encode())
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _typed(targets: np.ndarray, dtype: str) -> np.ndarray:
+    return targets.astype(np.int32 if np.issubdtype(targets.dtype, np.integer) else dtype)

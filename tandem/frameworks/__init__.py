@@ -1,0 +1,114 @@
+"""The deep-learning frameworks behind one interface; the only places that import one.
+
+A process imports one framework, never two. Each framework is a package with mirrored modules: ``layers``,
+``losses``, ``optimizers``, ``fit`` and ``save``; the package itself is a :class:`Framework`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Protocol, cast
+
+import numpy as np
+
+from tandem.datasets.source import Rows
+from tandem.models import Adam, Architecture, RmsProp, Sgd
+from tandem.records import ModelSummary
+
+Constants = Literal["aligned", "native"]
+NAMES = ("keras", "torch")
+
+
+class Trainer(Protocol):
+    """A network with its optimiser and its training rows, ready to train epochs."""
+
+    def restart(self, initial: Mapping[str, np.ndarray]) -> None:
+        """Begin again with other weights, by "layer/parameter", and an optimiser without memory."""
+
+    def train_epoch(self, order: np.ndarray, batch_size: int, learning_rate: float, seed: int) -> tuple[float, float]:
+        """Train one epoch.
+
+        Args:
+            order: int32 indices into the training rows, in the order in which they are shown.
+            batch_size: rows a step; the last step takes what is left.
+            learning_rate: of this epoch.
+            seed: of the random numbers that layers draw in this epoch (dropout).
+
+        Returns:
+            The mean over the shown rows of the loss, summed over heads, and of the metric (accuracy of the main
+            head, or its mean absolute error), both before each step, as the epoch goes.
+        """
+
+    def state(self) -> Mapping[str, np.ndarray]:
+        """Return weights and optimiser state as arrays; enough to go on bit for bit."""
+
+    def load_state(self, state: Mapping[str, np.ndarray]) -> None:
+        """Take back what :meth:`state` gave."""
+
+
+class Framework(Protocol):
+    """What a package below ``tandem.frameworks`` offers. ``network`` is a framework's own object."""
+
+    NAME: str
+    TITLE: str
+    NATIVE_DIFFERENCES: tuple[str, ...]
+
+    def set_up(self, threads: int) -> None:
+        """Fix the number of threads and switch deterministic operations on; before anything else."""
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions of the framework's own packages."""
+
+    def device(self) -> str:
+        """Return what computes, in words."""
+
+    def build(self, architecture: Architecture, *, seed: int, constants: Constants, dtype: str = "float32") -> Any:
+        """Build a network with its initial weights.
+
+        Args:
+            architecture: the layers.
+            seed: of the initial weights.
+            constants: "aligned" loads :func:`tandem.models.initial_weights` and Keras's constants; "native"
+                leaves the framework its own.
+            dtype: number type, "float32" or "float64".
+        """
+
+    def trainer(
+        self, network: Any, rows: Rows, optimizer: Sgd | Adam | RmsProp, *, constants: Constants
+    ) -> Trainer:
+        """Put a network together with training rows (scaled, in the network's number type)."""
+
+    def predict(self, network: Any, features: np.ndarray) -> np.ndarray:
+        """Return raw outputs (n, heads, units) of scaled features (n, *shape), layers in inference mode."""
+
+    def weights(self, network: Any) -> dict[str, np.ndarray]:
+        """Return copies of all arrays by "layer/parameter", in Keras's layout."""
+
+    def load_weights(self, network: Any, weights: Mapping[str, np.ndarray]) -> None:
+        """Take arrays by "layer/parameter", in Keras's layout."""
+
+    def summarize(self, network: Any) -> ModelSummary:
+        """Return the layers as the framework itself sees them, with shapes and parameter counts."""
+
+    def save(self, network: Any, directory: Path) -> None:
+        """Write the network in the framework's native format, the same bytes for the same weights."""
+
+    def load(self, directory: Path, architecture: Architecture, constants: Constants) -> Any:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            ModelError: missing, damaged, or not of this architecture.
+        """
+
+
+def load_framework(name: str) -> Framework:
+    """Import a framework's package.
+
+    Raises:
+        KeyError: there is no such framework.
+    """
+    if name not in NAMES:
+        raise KeyError(name)
+    return cast(Framework, importlib.import_module(f"{__name__}.{name}"))

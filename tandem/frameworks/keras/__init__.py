@@ -1,0 +1,23 @@
+"""Keras on TensorFlow."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # counts only before the first import
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # oneDNN's choice of kernels varies between machines
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+
+from tandem.frameworks.keras.fit import predict, trainer
+from tandem.frameworks.keras.layers import NATIVE_DIFFERENCES, build, load_weights, summarize, weights
+from tandem.frameworks.keras.save import load, save
+from tandem.frameworks.keras.setup import device, set_up, versions
+
+NAME = "keras"
+TITLE = "Keras"
+
+__all__ = [
+    "NAME", "NATIVE_DIFFERENCES", "TITLE", "build", "device", "load", "load_weights", "predict", "save", "set_up",
+    "summarize", "trainer", "versions", "weights",
+]  # fmt: skip

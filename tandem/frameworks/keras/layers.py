@@ -1,0 +1,111 @@
+"""Networks as Keras models, built in functional style."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from tandem.frameworks import Constants
+from tandem.models import Architecture, Layer, initial_weights
+from tandem.records import LayerSummary, ModelSummary
+
+NATIVE_DIFFERENCES = (
+    "initial weights: dense kernels Glorot uniform, biases zero",
+    "batch normalisation: momentum 0.99, epsilon 1e-3, biased running variance",
+    "Adam: epsilon 1e-7, beside the root of the uncorrected second moment",
+    "RMSprop: epsilon 1e-7, inside the root",
+    "momentum: the velocity takes the learning rate",
+)
+_SEED_RANGE = 2**31
+
+
+def build(
+    architecture: Architecture, *, seed: int, constants: Constants, dtype: str = "float32"
+) -> keras.Model:
+    """Build a model whose outputs are the heads' raw numbers; its ``architecture`` is kept beside it."""
+    keras.config.set_floatx(dtype)  # the type of an optimiser's learning rate, too
+    keras.utils.set_random_seed(seed % _SEED_RANGE)
+    inputs, body, wide = _inputs(architecture, dtype)
+    for layer in architecture.body:
+        body = _layer(layer, dtype)(body)
+    outputs = []
+    for name, head in architecture.heads:
+        joined = body
+        if architecture.is_wide_deep and name == "joint":
+            joined = keras.layers.Concatenate(name="concatenate", dtype=dtype)([wide, body])
+        outputs.append(_layer(head, dtype)(joined))
+    model = keras.Model(inputs, outputs, name="tandem")
+    model.architecture = architecture
+    if constants == "aligned":
+        load_weights(model, initial_weights(architecture, seed))
+    return model
+
+
+def _inputs(architecture: Architecture, dtype: str) -> tuple[list[Any], Any, Any]:
+    """Return the inputs, the body's input and the wide part's."""
+    if architecture.wide is None or architecture.deep is None:
+        features = keras.Input(architecture.input_shape, dtype=dtype, name="features")
+        return [features], features, features
+    wide = keras.Input((len(architecture.wide),), dtype=dtype, name="wide")
+    deep = keras.Input((len(architecture.deep),), dtype=dtype, name="deep")
+    return [wide, deep], deep, wide
+
+
+def _layer(layer: Layer, dtype: str) -> keras.layers.Layer:
+    name = layer.name
+    if layer.kind == "dense":
+        return keras.layers.Dense(layer.output_shape[-1], name=name, dtype=dtype)
+    if layer.kind == "activation":
+        return keras.layers.Activation(layer.function, name=name, dtype=dtype)
+    if layer.kind == "flatten":
+        return keras.layers.Flatten(name=name, dtype=dtype)
+    if layer.kind == "dropout":
+        return keras.layers.Dropout(layer.rate, name=name, dtype=dtype, seed=0)
+    if layer.kind == "alpha_dropout":
+        return keras.layers.AlphaDropout(layer.rate, name=name, dtype=dtype, seed=0)
+    return keras.layers.BatchNormalization(name=name, dtype=dtype)
+
+
+def _variables(model: keras.Model) -> dict[str, Any]:
+    """Return Keras's variables by "layer/parameter"."""
+    found = {}
+    for layer in model.architecture.layers:
+        held = model.get_layer(layer.name)
+        for parameter in layer.parameters:
+            found[f"{layer.name}/{parameter.name}"] = getattr(held, parameter.name)
+    return found
+
+
+def weights(model: keras.Model) -> dict[str, np.ndarray]:
+    """Return copies of all arrays by "layer/parameter"."""
+    return {name: np.array(variable) for name, variable in _variables(model).items()}
+
+
+def load_weights(model: keras.Model, arrays: Mapping[str, np.ndarray]) -> None:
+    """Take arrays by "layer/parameter"."""
+    for name, variable in _variables(model).items():
+        variable.assign(np.asarray(arrays[name]).astype(variable.dtype))
+
+
+def summarize(model: keras.Model) -> ModelSummary:
+    """Return Keras's own layers with their output shapes and parameter counts."""
+    rows = []
+    for layer in model.layers:
+        shape = layer.output.shape if not isinstance(layer.output, list) else layer.output[0].shape
+        rows.append(
+            LayerSummary(
+                name=layer.name,
+                kind=type(layer).__name__,
+                output_shape=tuple(int(size) for size in shape[1:]),
+                parameters=layer.count_params(),
+                trainable=sum(int(np.prod(variable.shape)) for variable in layer.trainable_variables),
+            )
+        )
+    return ModelSummary(
+        layers=tuple(rows),
+        parameters=sum(row.parameters for row in rows),
+        trainable=sum(row.trainable for row in rows),
+    )

@@ -1,0 +1,79 @@
+"""Keras's native ``.keras`` archive, written without what differs between two runs."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from tandem.errors import ModelError
+from tandem.frameworks import Constants
+from tandem.models import Architecture, parameter_names
+
+FILE = "model.keras"
+_NO_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip archive can hold
+
+
+def save(network: keras.Model, directory: Path) -> None:
+    """Write ``model.keras``; the same bytes for the same weights."""
+    raw = directory / "raw.keras"
+    network.save(raw)
+    _rewrite(raw, directory / FILE)
+    raw.unlink()
+
+
+def _rewrite(source: Path, target: Path) -> None:
+    """Copy an archive without dates and memory addresses."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as new:
+        for name in sorted(old.namelist()):
+            data = old.read(name)
+            if name == "metadata.json":
+                metadata = json.loads(data)
+                metadata["date_saved"] = "1980-01-01@00:00:00"
+                data = json.dumps(metadata).encode()
+            elif name == "config.json":
+                data = json.dumps(_numbered(json.loads(data), {})).encode()
+            new.writestr(zipfile.ZipInfo(name, _NO_DATE), data)
+
+
+def _numbered(node: Any, numbers: dict[int, int]) -> Any:
+    """Replace shared object ids, which are memory addresses, by numbers in order of appearance."""
+    if isinstance(node, dict):
+        return {
+            key: numbers.setdefault(value, len(numbers)) if key == "shared_object_id" else _numbered(value, numbers)
+            for key, value in node.items()
+        }
+    if isinstance(node, list):
+        return [_numbered(value, numbers) for value in node]
+    return node
+
+
+def load(directory: Path, architecture: Architecture, constants: Constants) -> keras.Model:
+    """Read ``model.keras``, in safe mode.
+
+    Raises:
+        ModelError: missing, damaged, or not of this architecture.
+    """
+    del constants  # the archive holds them
+    path = directory / FILE
+    if not path.exists():
+        raise ModelError(f"{path}: missing; run `dvc repro` to train the model")
+    try:
+        model = keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # Keras raises whatever its readers do
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(f"{path}: damaged ({first[:200]}); delete it and run `dvc repro`") from None
+    model.architecture = architecture
+    expected = {name: parameter.shape for name, parameter in parameter_names(architecture)}
+    found = {
+        f"{layer.name}/{variable.name}": tuple(variable.shape)
+        for layer in model.layers
+        for variable in layer.weights
+        if "seed_generator" not in variable.path
+    }
+    if found != expected:
+        raise ModelError(f"{path}: its layers are not those of params.yaml; run `dvc repro` to train it again")
+    return model

@@ -1,0 +1,20 @@
+"""PyTorch."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic matrix products on GPUs
+
+from tandem.frameworks.torch.fit import predict, trainer
+from tandem.frameworks.torch.layers import NATIVE_DIFFERENCES, build, load_weights, summarize, weights
+from tandem.frameworks.torch.save import load, save
+from tandem.frameworks.torch.setup import device, set_up, versions
+
+NAME = "torch"
+TITLE = "PyTorch"
+
+__all__ = [
+    "NAME", "NATIVE_DIFFERENCES", "TITLE", "build", "device", "load", "load_weights", "predict", "save", "set_up",
+    "summarize", "trainer", "versions", "weights",
+]  # fmt: skip

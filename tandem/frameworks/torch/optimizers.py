@@ -1,0 +1,191 @@
+"""Optimisers on one flat vector of all parameters, with Keras's constants; or PyTorch's own."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tandem.models import Adam, RmsProp, Sgd
+
+_KERAS_EPSILON = 1e-7
+
+
+def make_optimizer(
+    declared: Sgd | Adam | RmsProp, parameters: Sequence[nn.Parameter], *, aligned: bool
+) -> Stepper:
+    """Return an optimiser for a declaration: Keras's formulas and constants if aligned, else PyTorch's own."""
+    if not aligned:
+        return NativeStepper(declared, parameters)
+    kinds: dict[type, type[FlatStepper]] = {Sgd: SgdStepper, Adam: AdamStepper, RmsProp: RmsPropStepper}
+    return kinds[type(declared)](declared, parameters)
+
+
+class Stepper(ABC):
+    """Moves parameters against their gradients."""
+
+    @abstractmethod
+    def step(self, gradients: Sequence[Tensor], learning_rate: float) -> None:
+        """Take one step; ``gradients`` are in the order of the parameters."""
+
+    @abstractmethod
+    def restart(self) -> None:
+        """Forget all steps."""
+
+    @abstractmethod
+    def state(self) -> dict[str, np.ndarray]:
+        """Return what the next step depends on, besides the parameters."""
+
+    @abstractmethod
+    def load_state(self, state: Mapping[str, np.ndarray]) -> None:
+        """Take back what :meth:`state` gave."""
+
+
+class FlatStepper(Stepper):
+    """The parameters are views of one vector, so that a step costs a few operations however many there are."""
+
+    slots: tuple[str, ...] = ()
+
+    def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
+        self.vector = torch.cat([parameter.detach().reshape(-1) for parameter in parameters])
+        start = 0
+        for parameter in parameters:
+            end = start + parameter.numel()
+            parameter.data = self.vector[start:end].view(parameter.shape)
+            start = end
+        self.memory = {name: torch.zeros_like(self.vector) for name in self.slots}
+        self.steps = 0
+
+    def step(self, gradients: Sequence[Tensor], learning_rate: float) -> None:
+        """Join the gradients and move the vector."""
+        self.steps += 1
+        self.move(torch.cat([gradient.reshape(-1) for gradient in gradients]), learning_rate)
+
+    @abstractmethod
+    def move(self, gradient: Tensor, learning_rate: float) -> None:
+        """Change ``vector`` in place."""
+
+    def restart(self) -> None:
+        """Forget all steps."""
+        self.steps = 0
+        for slot in self.memory.values():
+            slot.zero_()
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the memory and the number of steps."""
+        arrays = {f"optimizer/{name}": slot.cpu().numpy().copy() for name, slot in self.memory.items()}
+        return arrays | {"optimizer/steps": np.array(self.steps)}
+
+    def load_state(self, state: Mapping[str, np.ndarray]) -> None:
+        """Take back the memory and the number of steps."""
+        for name, slot in self.memory.items():
+            slot.copy_(torch.from_numpy(np.array(state[f"optimizer/{name}"])))
+        self.steps = int(state["optimizer/steps"])
+
+
+class SgdStepper(FlatStepper):
+    """Keras's SGD: v ← μ v - η g; w ← w + v, or w + μ v - η g with Nesterov's momentum; μ rounded to float32."""
+
+    slots = ("velocity",)
+
+    def __init__(self, declared: Sgd, parameters: Sequence[nn.Parameter]) -> None:
+        super().__init__(parameters)
+        self.momentum, self.nesterov = float(np.float32(declared.momentum)), declared.nesterov
+
+    def move(self, gradient: Tensor, learning_rate: float) -> None:
+        """Change ``vector`` in place."""
+        if not self.momentum:
+            self.vector.add_(gradient, alpha=-learning_rate)
+            return
+        velocity = self.memory["velocity"].mul_(self.momentum).add_(gradient, alpha=-learning_rate)
+        if self.nesterov:
+            self.vector.add_(velocity, alpha=self.momentum).add_(gradient, alpha=-learning_rate)
+        else:
+            self.vector.add_(velocity)
+
+
+class AdamStepper(FlatStepper):
+    """Keras's Adam: ε beside the root of the uncorrected second moment, β rounded to float32 in its powers."""
+
+    slots = ("mean", "square")
+
+    def __init__(self, declared: Adam, parameters: Sequence[nn.Parameter]) -> None:
+        super().__init__(parameters)
+        self.beta_1, self.beta_2 = declared.beta_1, declared.beta_2
+
+    def move(self, gradient: Tensor, learning_rate: float) -> None:
+        """Change ``vector`` in place."""
+        mean, square = self.memory["mean"], self.memory["square"]
+        mean.lerp_(gradient, 1 - self.beta_1)
+        square.lerp_(gradient.square(), 1 - self.beta_2)
+        power_1 = float(np.float32(self.beta_1)) ** self.steps
+        power_2 = float(np.float32(self.beta_2)) ** self.steps
+        rate = learning_rate * (1 - power_2) ** 0.5 / (1 - power_1)
+        self.vector.addcdiv_(mean, square.sqrt().add_(_KERAS_EPSILON), value=-rate)
+
+
+class RmsPropStepper(FlatStepper):
+    """Keras's RMSprop: v ← ρ v + (1 - ρ) g²; w ← w - η g / √(v + ε)."""
+
+    slots = ("square",)
+
+    def __init__(self, declared: RmsProp, parameters: Sequence[nn.Parameter]) -> None:
+        super().__init__(parameters)
+        self.rho = declared.rho
+
+    def move(self, gradient: Tensor, learning_rate: float) -> None:
+        """Change ``vector`` in place."""
+        square = self.memory["square"].mul_(self.rho).addcmul_(gradient, gradient, value=1 - self.rho)
+        self.vector.addcdiv_(gradient, (square + _KERAS_EPSILON).sqrt_(), value=-learning_rate)
+
+
+class NativeStepper(Stepper):
+    """PyTorch's own optimiser with PyTorch's own defaults for what is not declared."""
+
+    def __init__(self, declared: Sgd | Adam | RmsProp, parameters: Sequence[nn.Parameter]) -> None:
+        self.parameters = list(parameters)
+        self.optimizer: torch.optim.Optimizer
+        if isinstance(declared, Sgd):
+            self.optimizer = torch.optim.SGD(
+                self.parameters, declared.learning_rate, momentum=declared.momentum, nesterov=declared.nesterov
+            )
+        elif isinstance(declared, Adam):
+            self.optimizer = torch.optim.Adam(
+                self.parameters, declared.learning_rate, betas=(declared.beta_1, declared.beta_2)
+            )
+        else:
+            self.optimizer = torch.optim.RMSprop(self.parameters, declared.learning_rate, alpha=declared.rho)
+
+    def step(self, gradients: Sequence[Tensor], learning_rate: float) -> None:
+        """Hand the gradients to PyTorch's optimiser."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            parameter.grad = gradient
+        self.optimizer.step()
+
+    def restart(self) -> None:
+        """Forget all steps."""
+        self.optimizer.state.clear()
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the optimiser's tensors by parameter and name."""
+        return {
+            f"optimizer/{position}/{name}": value.detach().cpu().numpy().copy()
+            for position, parameter in enumerate(self.parameters)
+            for name, value in self.optimizer.state[parameter].items()
+            if isinstance(value, Tensor)
+        }
+
+    def load_state(self, state: Mapping[str, np.ndarray]) -> None:
+        """Take back the optimiser's tensors."""
+        for key, value in state.items():
+            if key.startswith("optimizer/"):
+                _, position, name = key.split("/")
+                parameter = self.parameters[int(position)]
+                tensor = torch.from_numpy(np.array(value))
+                kept_on = parameter.device if tensor.dim() else tensor.device
+                self.optimizer.state[parameter][name] = tensor.to(kept_on)

@@ -1,0 +1,42 @@
+"""PyTorch's native ``state_dict`` file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from tandem.errors import ModelError
+from tandem.frameworks import Constants
+from tandem.frameworks.torch.layers import TandemNetwork, build
+from tandem.models import Architecture
+
+FILE = "model.pt"
+
+
+def save(network: TandemNetwork, directory: Path) -> None:
+    """Write ``model.pt``; the same bytes for the same weights."""
+    copies = {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
+    torch.save(copies, directory / FILE)
+
+
+def load(directory: Path, architecture: Architecture, constants: Constants) -> TandemNetwork:
+    """Read ``model.pt``, arrays alone.
+
+    Raises:
+        ModelError: missing, damaged, or not of this architecture.
+    """
+    path = directory / FILE
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+    except FileNotFoundError:
+        raise ModelError(f"{path}: missing; run `dvc repro` to train the model") from None
+    except Exception as error:  # PyTorch raises whatever its readers do
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(f"{path}: damaged ({first[:200]}); delete it and run `dvc repro`") from None
+    network = build(architecture, seed=0, constants=constants)
+    try:
+        network.load_state_dict(state)
+    except (RuntimeError, TypeError):
+        raise ModelError(f"{path}: its layers are not those of params.yaml; run `dvc repro` to train it again") from None
+    return network

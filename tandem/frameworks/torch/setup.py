@@ -1,0 +1,27 @@
+"""Threads, determinism, versions and devices of PyTorch."""
+
+from __future__ import annotations
+
+import torch
+
+
+def set_up(threads: int) -> None:
+    """Fix the number of threads and switch deterministic operations on; before anything else."""
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    torch.manual_seed(0)
+
+
+def versions() -> dict[str, str]:
+    """Return the version of PyTorch, without the name of its build."""
+    return {"torch": torch.__version__.partition("+")[0]}
+
+
+def best_device() -> torch.device:
+    """Return the first GPU that is visible, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def device() -> str:
+    """Return what computes, in words."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"

@@ -1,0 +1,108 @@
+"""Losses and metrics computed in NumPy from a network's outputs, the same for every framework."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from tandem.models import Architecture, LossName, output_values
+from tandem.records import Task
+
+_CLIP = 1e-15  # keeps the logarithm of a probability finite
+
+MAIN_METRIC: Mapping[Task, str] = {"classification": "accuracy", "regression": "mse"}
+METRICS: Mapping[Task, tuple[str, ...]] = {
+    "classification": ("accuracy", "log_loss"),
+    "regression": ("mse", "rmse", "mae", "r2"),
+}
+HIGHER_IS_BETTER = frozenset({"accuracy", "r2"})
+EPOCH_METRIC: Mapping[Task, str] = {"classification": "accuracy", "regression": "mae"}
+
+
+def sample_losses(architecture: Architecture, raw: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Return the loss of each sample and head, (n, heads), in float64, from raw outputs (n, heads, units)."""
+    return np.stack(
+        [
+            _head_losses(architecture, np.asarray(raw[:, head], dtype=np.float64), targets)
+            for head in range(raw.shape[1])
+        ],
+        axis=1,
+    )
+
+
+def _head_losses(architecture: Architecture, raw: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    loss: LossName = architecture.loss
+    if architecture.task == "regression":
+        errors = raw[:, 0] - targets.astype(np.float64)
+        return np.square(errors) if loss == "mse" else np.abs(errors)
+    if loss == "mse":
+        probabilities = output_values(architecture, raw)
+        if architecture.output == "sigmoid":
+            return np.square(probabilities[:, 1] - targets)
+        return np.square(probabilities - np.eye(probabilities.shape[1])[targets]).mean(axis=1)
+    if architecture.output == "sigmoid":
+        logits = raw[:, 0]
+        return np.maximum(logits, 0) - logits * targets + np.log1p(np.exp(-np.abs(logits)))
+    highest = raw.max(axis=1)
+    log_sum = np.log(np.exp(raw - highest[:, None]).sum(axis=1)) + highest
+    return log_sum - raw[np.arange(len(raw)), targets]
+
+
+def epoch_values(architecture: Architecture, raw: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+    """Return the mean loss, summed over heads, and the metric that training records, of the main head.
+
+    With several heads each one's loss is given too, as ``loss_<head>``.
+    """
+    with np.errstate(all="ignore"):  # a diverged network gives infinities and NaN, which are results
+        losses = sample_losses(architecture, raw, targets).mean(axis=0)
+        values = {"loss": float(losses.sum())}
+        if len(losses) > 1:
+            values |= {f"loss_{name}": float(loss) for (name, _), loss in zip(architecture.heads, losses, strict=True)}
+        outputs = output_values(architecture, raw[:, 0])
+        if architecture.task == "classification":
+            values["accuracy"] = float((outputs.argmax(axis=1) == targets).mean())
+        else:
+            values["mae"] = float(np.abs(outputs[:, 0] - targets).mean())
+    return values
+
+
+def per_sample(task: Task, targets: np.ndarray, outputs: np.ndarray) -> dict[str, np.ndarray]:
+    """Return what the metrics are averages of, each (n,).
+
+    Args:
+        task: classification or regression.
+        targets: (n,) labels or values.
+        outputs: (n, classes) probabilities, or (n,) values.
+    """
+    if task == "classification":
+        chosen = outputs[np.arange(len(targets)), targets]
+        return {
+            "accuracy": (outputs.argmax(axis=1) == targets).astype(np.float64),
+            "log_loss": -np.log(np.clip(chosen, _CLIP, None)),
+        }
+    errors = outputs - targets
+    return {"squared_error": np.square(errors), "absolute_error": np.abs(errors)}
+
+
+def combine(task: Task, means: Mapping[str, np.ndarray], variance: np.ndarray) -> dict[str, np.ndarray]:
+    """Turn means of :func:`per_sample` into metrics; works on arrays of resamples too.
+
+    Args:
+        task: classification or regression.
+        means: mean over samples of each per-sample quantity.
+        variance: of the targets over the same samples (population); for R².
+    """
+    if task == "classification":
+        return dict(means)
+    squared = np.asarray(means["squared_error"])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        r2 = np.where(variance > 0, 1 - squared / variance, np.nan)
+    return {"mse": squared, "rmse": np.sqrt(squared), "mae": np.asarray(means["absolute_error"]), "r2": r2}
+
+
+def compute(task: Task, targets: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
+    """Return every metric of a task; see :func:`per_sample` for the arguments."""
+    means = {name: values.mean() for name, values in per_sample(task, targets, outputs).items()}
+    variance = np.asarray(targets.var() if task == "regression" else 0.0)
+    return {name: float(value) for name, value in combine(task, means, variance).items()}

@@ -1,0 +1,161 @@
+"""The plan that follows from params.yaml: one entry a run, spelled out for DVC's templates."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+
+from tandem.config import Params, Suite, load_yaml
+from tandem.declared import Declared
+from tandem.errors import ParameterError, suggest
+from tandem.storage import write_text
+
+_HEADER = "What runs, one entry a run: written by `tandem plan` from params.yaml; do not edit it by hand."
+
+
+class DatasetEntry(Declared):
+    """A data set that the suite uses, and the module under tandem/datasets that gives it."""
+
+    dataset: str
+    source: str
+
+
+class RunEntry(Declared):
+    """One experiment in one framework."""
+
+    experiment: str
+    dataset: str
+    framework: str
+
+
+class ReportEntry(Declared):
+    """One experiment's comparison and report; ``frameworks`` are names with blanks between them."""
+
+    experiment: str
+    dataset: str
+    frameworks: str
+
+
+class Plan(Declared):
+    """The whole plan, under the key ``plan`` of runs.yaml."""
+
+    datasets: dict[str, DatasetEntry]
+    runs: dict[str, RunEntry]
+    reports: dict[str, ReportEntry]
+
+
+def make_plan(params: Params) -> Plan:
+    """Spell out the suite, in its order."""
+    suite = params.suite
+    used = {name: params.experiments[name].dataset for name in suite.experiments}
+    return Plan(
+        datasets={
+            name: DatasetEntry(dataset=name, source=params.datasets[name].source.name)
+            for name in dict.fromkeys(used.values())
+        },
+        runs={
+            f"{name}-{framework}": RunEntry(experiment=name, dataset=dataset, framework=framework)
+            for name, dataset in used.items()
+            for framework in suite.frameworks
+        },
+        reports={
+            name: ReportEntry(experiment=name, dataset=dataset, frameworks=" ".join(suite.frameworks))
+            for name, dataset in used.items()
+        },
+    )
+
+
+def read_plan(path: Path) -> Plan:
+    """Read runs.yaml.
+
+    Raises:
+        ParameterError: missing, or not as `tandem plan` writes it.
+    """
+    if not path.exists():
+        raise ParameterError(f"{path}: missing; run `tandem plan` to write it")
+    document = load_yaml(path)
+    try:
+        return Plan.model_validate(document["plan"])
+    except (ValidationError, KeyError, TypeError):
+        raise ParameterError(f"{path}: not as `tandem plan` writes it; run `tandem plan` again") from None
+
+
+def write_plan(plan: Plan, path: Path) -> bool:
+    """Write runs.yaml, keeping the comments that stand in it; return whether it changed.
+
+    Raises:
+        StorageError: it could not be written.
+    """
+    old = load_yaml(path) if path.exists() else None
+    document = old if isinstance(old, CommentedMap) else CommentedMap()
+    if not isinstance(old, CommentedMap):
+        document.yaml_set_start_comment(_HEADER)
+    _assign(document, "plan", plan.model_dump())
+    return _write(document, path)
+
+
+def check_plan(params: Params, path: Path) -> None:
+    """Check that runs.yaml is the plan of params.yaml.
+
+    Raises:
+        ParameterError: it is not; says what is missing or too much.
+    """
+    expected, found = make_plan(params), read_plan(path)
+    if found == expected:
+        return
+    missing = [name for name in expected.runs if name not in found.runs]
+    extra = [name for name in found.runs if name not in expected.runs]
+    parts = [f"lacks {', '.join(missing)}"] if missing else []
+    parts += [f"has {', '.join(extra)}, which the suite does not"] if extra else []
+    detail = "; ".join(parts) or "differs in data sets or frameworks"
+    raise ParameterError(f"{path}: not the plan of params.yaml: it {detail}; run `tandem plan`")
+
+
+def select_suite(params: Params, name: str, path: Path) -> bool:
+    """Copy one of ``suites`` to ``suite`` in params.yaml, keeping comments; return whether it changed.
+
+    Raises:
+        ParameterError: there is no such suite.
+        StorageError: params.yaml could not be written.
+    """
+    if name not in params.suites:
+        raise ParameterError(f"suite '{name}' is not declared under suites in {path}; {suggest(name, params.suites)}")
+    document = load_yaml(path)
+    chosen: Suite = params.suites[name]
+    suite = document["suite"]
+    for key, value in chosen.model_dump().items():
+        _assign(suite, key, list(value))
+    return _write(document, path)
+
+
+def _assign(mapping: Any, key: str, value: Any) -> None:
+    """Set a value in place, so that comments and the style of lists stay."""
+    old = mapping.get(key)
+    if isinstance(value, dict) and isinstance(old, CommentedMap):
+        for gone in [name for name in old if name not in value]:
+            del old[gone]
+        for name, inner in value.items():
+            _assign(old, name, inner)
+    elif isinstance(value, list) and isinstance(old, list):
+        if list(old) != value:
+            old[:] = value
+    elif old != value or key not in mapping:
+        mapping[key] = value
+
+
+def _write(document: Any, path: Path) -> bool:
+    yaml = YAML(typ="rt")
+    yaml.width = 4096
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    stream = io.StringIO()
+    yaml.dump(document, stream)
+    text = stream.getvalue()
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return False
+    write_text(path, text)
+    return True

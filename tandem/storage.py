@@ -1,0 +1,120 @@
+"""Writing that is all or nothing: a fresh temporary place, then a rename.
+
+A process that is killed leaves at most a ``*.partial-*`` entry, which the next write of the same path sweeps.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tandem.errors import DataError, StorageError
+
+
+@contextmanager
+def new_directory(path: Path) -> Iterator[Path]:
+    """Yield an empty directory that becomes ``path`` when the block ends without an error.
+
+    Raises:
+        StorageError: nothing could be written; ``path`` is as it was before.
+    """
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
+        partial = Path(tempfile.mkdtemp(prefix=f"{path.name}.partial-", dir=path.parent))
+        try:
+            partial.chmod(0o755)
+            yield partial
+            if path.exists():
+                shutil.rmtree(path)
+            partial.replace(path)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """Yield a path beside ``path`` that replaces it when the block ends without an error.
+
+    The name keeps the suffix, since some writers look at it.
+
+    Raises:
+        StorageError: nothing could be written; ``path`` is as it was before.
+    """
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
+        partial = path.with_name(f"{path.stem}.partial-{os.getpid()}{path.suffix}")
+        try:
+            yield partial
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text atomically.
+
+    Raises:
+        StorageError: nothing could be written; ``path`` is as it was before.
+    """
+    with new_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as indented JSON, atomically; refuses NaN."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def load_array(path: Path) -> np.ndarray:
+    """Open an ``.npy`` file memory-mapped and read-only.
+
+    Raises:
+        DataError: the file is missing, cut short or holds pickled objects.
+    """
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise DataError(f"{path}: missing; run `dvc repro` to make it") from None
+    except (ValueError, EOFError, OSError) as error:
+        raise DataError(f"{path}: damaged ({error}); delete it and run `dvc repro`") from None
+
+
+def _sweep(path: Path) -> None:
+    """Remove what killed writers of ``path`` left."""
+    patterns = (f"{path.name}.partial-*", f"{path.stem}.partial-*{path.suffix}")
+    for pattern in patterns:
+        for left in path.parent.glob(pattern):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn the operating system's errors while writing into one clear line."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise StorageError(
+                f"{path}: no space left on the device; nothing was kept of it; free some space "
+                "(`tandem clean` removes old runs) and run again"
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise StorageError(
+                f"{path}: cannot be written ({error.strerror}); nothing was kept of it; "
+                "make the folder writable and run again"
+            ) from error
+        raise

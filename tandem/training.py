@@ -1,0 +1,291 @@
+"""Training rules shared by all frameworks: epochs, early stopping, checkpoints, history and divergence."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tandem import metrics
+from tandem.checkpoints import Checkpoint, Checkpoints
+from tandem.config import EarlyStopping, Experiment
+from tandem.fitdata import FitData
+from tandem.frameworks import Framework
+from tandem.models import Architecture
+from tandem.records import History, ReplicateRecord, ReplicateTiming
+
+_SEED_RANGE = 2**31
+_DROPOUT_STREAM, _ORDER_STREAM = 1, 2
+
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What is known after an epoch; sent to whoever watches."""
+
+    replicate: int
+    replicates: int
+    epoch: int
+    epochs: int
+    train_loss: float
+    valid_loss: float | None
+    seconds_left: float  # if no replicate stops early
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One replicate's result: the kept weights and what training recorded."""
+
+    weights: Mapping[str, np.ndarray]
+    history: History
+    record: ReplicateRecord
+    timing: ReplicateTiming
+    wall_times: tuple[float, ...]  # seconds since 1970 at the end of each epoch
+    resumed: bool
+
+    def to_checkpoint(self) -> tuple[dict[str, Any], Mapping[str, np.ndarray]]:
+        """Return facts (JSON) and arrays that :meth:`from_checkpoint` takes."""
+        facts = {
+            "history": self.history.model_dump(mode="json"),
+            "record": self.record.model_dump(mode="json"),
+            "timing": self.timing.model_dump(mode="json"),
+            "wall_times": self.wall_times,
+        }
+        return facts, self.weights
+
+    @classmethod
+    def from_checkpoint(cls, finished: Checkpoint) -> Trained:
+        """Return the result of a replicate that a killed training had finished."""
+        facts = finished.facts
+        return cls(
+            weights=finished.arrays,
+            history=History.model_validate(facts["history"]),
+            record=ReplicateRecord.model_validate(facts["record"]),
+            timing=ReplicateTiming.model_validate(facts["timing"]),
+            wall_times=tuple(facts["wall_times"]),
+            resumed=True,
+        )
+
+
+@dataclass
+class _Run:
+    """State of a training between two epochs; with the trainer's arrays it is all that a resume needs."""
+
+    epoch: int = 0
+    learning_rate: list[float] = field(default_factory=list)
+    columns: dict[str, list[float]] = field(default_factory=dict)
+    train_seconds: list[float] = field(default_factory=list)
+    elapsed: list[float] = field(default_factory=list)  # since the start, after each epoch, validation included
+    wall_times: list[float] = field(default_factory=list)
+    best_loss: float = math.inf
+    best_epoch: int = 0
+    reference: float = math.inf  # early stopping's best value
+    waited: int = 0
+    stopped: str = ""  # why, once training has ended
+    outcome: str = "finished"
+
+
+def epoch_seed(seed: int, epoch: int, stream: int) -> int:
+    """Return the seed of one stream of random numbers in one epoch."""
+    return int(np.random.SeedSequence([seed, epoch, stream]).generate_state(1)[0]) % _SEED_RANGE
+
+
+def epoch_order(rows: int, repeat: int, seed: int, epoch: int) -> np.ndarray:
+    """Return the order in which training rows are shown, int32 (rows · repeat,): the same in all frameworks."""
+    generator = np.random.default_rng(epoch_seed(seed, epoch, _ORDER_STREAM))
+    return (generator.permutation(rows * repeat) % rows).astype(np.int32)
+
+
+class Session:
+    """A network with its trainer, put together once and used for every replicate.
+
+    Args:
+        framework: which trains.
+        architecture: the network.
+        experiment: its settings.
+        data: scaled rows.
+    """
+
+    def __init__(
+        self, framework: Framework, architecture: Architecture, experiment: Experiment, data: FitData
+    ) -> None:
+        self.framework, self.architecture, self.experiment, self.data = framework, architecture, experiment, data
+        self.network = framework.build(
+            architecture, seed=experiment.training.seed, constants=experiment.constants
+        )
+        self.trainer = framework.trainer(
+            self.network, data.train, experiment.optimizer, constants=experiment.constants
+        )
+
+    def restart(self, seed: int) -> None:
+        """Give the network the initial weights of a seed and the optimiser no memory."""
+        fresh = self.framework.build(self.architecture, seed=seed, constants=self.experiment.constants)
+        self.trainer.restart(self.framework.weights(fresh))
+
+
+def train_replicate(
+    session: Session,
+    replicate: int,
+    checkpoints: Checkpoints,
+    *,
+    on_epoch: Callable[[Progress], None] = lambda progress: None,
+    clock: Clock = time.perf_counter,
+) -> Trained:
+    """Train one replicate from its checkpoint, or from the beginning where there is none.
+
+    Args:
+        session: the network and its trainer.
+        replicate: its number; added to the declared seed.
+        checkpoints: where an unfinished training is kept.
+        on_epoch: told after each epoch.
+        clock: seconds, monotonic.
+    """
+    framework, experiment, data = session.framework, session.experiment, session.data
+    network, trainer, declared = session.network, session.trainer, experiment.training
+    seed = declared.seed + replicate
+    session.restart(seed)
+    run, best = _Run(), framework.weights(network)
+    resumed = checkpoints.load(replicate)
+    if resumed is not None:
+        run = _Run(**resumed.facts)
+        trainer.load_state({name: array for name, array in resumed.arrays.items() if not name.startswith("best/")})
+        best = {name[5:]: array for name, array in resumed.arrays.items() if name.startswith("best/")}
+    start = clock() - (run.elapsed[-1] if run.elapsed else 0.0)
+    while not run.stopped:
+        before = clock()
+        order = epoch_order(len(data.train), declared.repeat, seed, run.epoch)
+        rate = experiment.optimizer.learning_rate
+        loss, metric = trainer.train_epoch(
+            order, declared.batch_size, rate, epoch_seed(seed, run.epoch, _DROPOUT_STREAM)
+        )
+        run.train_seconds.append(clock() - before)
+        run.epoch += 1
+        run.learning_rate.append(rate)
+        values = {"train_loss": loss, f"train_{metrics.EPOCH_METRIC[session.architecture.task]}": metric}
+        if len(data.valid):
+            raw = framework.predict(network, data.valid.features)
+            values |= {
+                f"valid_{name}": value
+                for name, value in metrics.epoch_values(session.architecture, raw, data.valid.targets).items()
+            }
+        for name, value in values.items():
+            run.columns.setdefault(name, []).append(value)
+        run.elapsed.append(clock() - start)
+        run.wall_times.append(time.time())
+        if _note(run, values, declared.early_stopping, declared.epochs):
+            best = framework.weights(network)
+        on_epoch(_progress(run, experiment, replicate))
+        if not run.stopped:
+            kept = {f"best/{name}": array for name, array in best.items()}
+            checkpoints.save(replicate, vars(run), lambda kept=kept: {**trainer.state(), **kept})
+    keep_best = declared.checkpoint == "best" and run.outcome != "diverged"
+    weights = best if keep_best else framework.weights(network)
+    return _result(run, weights, seed, replicate, run.best_epoch if keep_best else run.epoch, resumed is not None)
+
+
+def _note(run: _Run, values: Mapping[str, float], stopping: EarlyStopping | None, epochs: int) -> bool:
+    """Take an epoch's values into account; return whether it is the best so far.
+
+    Early stopping counts as Keras's callback does: an epoch is better if it undercuts the best by more than
+    ``min_delta``.
+    """
+    if not all(math.isfinite(values[name]) for name in ("train_loss", "valid_loss") if name in values):
+        run.outcome = "diverged"
+        run.stopped = f"the loss was no longer finite in epoch {run.epoch}"
+        return False
+    watched = values.get("valid_loss", values["train_loss"])
+    is_best = watched < run.best_loss
+    if is_best:
+        run.best_loss, run.best_epoch = watched, run.epoch
+    if stopping is not None:
+        value = values[stopping.monitor]
+        if value < run.reference - stopping.min_delta:
+            run.reference, run.waited = value, 0
+        else:
+            run.waited += 1
+        if run.waited >= stopping.patience:
+            run.outcome = "stopped early"
+            run.stopped = (
+                f"{stopping.monitor} had not fallen by more than {stopping.min_delta:g} for {stopping.patience} "
+                f"epochs after epoch {run.epoch}"
+            )
+            return is_best
+    if run.epoch >= epochs:
+        run.stopped = f"all {epochs} epochs were trained"
+    return is_best
+
+
+def _progress(run: _Run, experiment: Experiment, replicate: int) -> Progress:
+    declared = experiment.training
+    left = declared.epochs - run.epoch + declared.epochs * (declared.replicates - replicate - 1)
+    typical = float(np.median(np.diff([0.0, *run.elapsed])))
+    valid = run.columns.get("valid_loss")
+    return Progress(
+        replicate=replicate,
+        replicates=declared.replicates,
+        epoch=run.epoch,
+        epochs=declared.epochs,
+        train_loss=run.columns["train_loss"][-1],
+        valid_loss=valid[-1] if valid else None,
+        seconds_left=left * typical,
+    )
+
+
+def _result(
+    run: _Run, weights: Mapping[str, np.ndarray], seed: int, replicate: int, kept_epoch: int, resumed: bool
+) -> Trained:
+    outcome: Any = run.outcome
+    if outcome == "diverged":
+        kept_epoch = run.epoch - 1
+    columns = {name: tuple(_finite(value) for value in values) for name, values in run.columns.items()}
+    return Trained(
+        weights=weights,
+        history=History(
+            epochs=tuple(range(1, run.epoch + 1)), learning_rate=tuple(run.learning_rate), columns=columns
+        ),
+        record=ReplicateRecord(
+            replicate=replicate,
+            seed=seed,
+            outcome=outcome,
+            epochs=run.epoch,
+            kept_epoch=kept_epoch,
+            explanation=run.stopped,
+        ),
+        timing=ReplicateTiming(
+            seconds=run.elapsed[-1],
+            seconds_per_epoch=tuple(run.train_seconds),
+            seconds_to_kept_epoch=run.elapsed[kept_epoch - 1] if kept_epoch else 0.0,
+        ),
+        wall_times=tuple(run.wall_times),
+        resumed=resumed,
+    )
+
+
+def history_table(histories: Sequence[History]) -> str:
+    """Return all replicates' epochs as CSV: replicate, epoch, learning_rate and the recorded columns."""
+    names = list(dict.fromkeys(name for history in histories for name in history.columns))
+    lines = [",".join(["replicate", "epoch", "learning_rate", *names])]
+    for replicate, history in enumerate(histories):
+        for position, epoch in enumerate(history.epochs):
+            values = [history.columns[name][position] for name in names]
+            cells = ["" if value is None else repr(value) for value in values]
+            lines.append(",".join([str(replicate), str(epoch), repr(history.learning_rate[position]), *cells]))
+    return "\n".join(lines) + "\n"
+
+
+def peak_memory_bytes() -> int:
+    """Return the largest resident set that this process has had."""
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

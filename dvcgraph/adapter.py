@@ -35,7 +35,8 @@ Beginning = Literal["unchanged", "restored", "recorded", "run"]
 T = TypeVar("T")
 
 _RETRY_SECONDS = 0.5  # between two tries for a path that another DVC process has locked
-_FLUSH_SHARE = 10  # dvc.lock is rewritten when at least this many times its own cost has passed
+_FLUSH_SECONDS = 1.0  # dvc.lock is rewritten when at least this long, and
+_FLUSH_SHARE = 10  # this many times the cost of rewriting it, has passed
 
 
 @dataclass(frozen=True)
@@ -256,7 +257,8 @@ class Graph:
         )
 
     def _flush_in_time(self) -> None:
-        if time.monotonic() - self._flushed_at >= _FLUSH_SHARE * self._flush_cost:
+        least = max(_FLUSH_SECONDS, _FLUSH_SHARE * self._flush_cost)
+        if time.monotonic() - self._flushed_at >= least:
             self._write_pending()
 
     def _write_pending(self) -> None:
@@ -371,6 +373,13 @@ def _find(repo: Any, target: str, stages: Mapping[Any, int]) -> list[Any]:
     from dvc.exceptions import NoOutputOrStageError, StageNotFoundError
     from dvc.stage.exceptions import StageFileDoesNotExistError, StageFileIsNotDvcFileError, StageNotFound
 
+    if target == "dvc.yaml" and Path(target).exists():  # loading it again is slow at hundreds of stages
+        file = str(Path(target).absolute())
+        return [stage for stage in stages if stage.path == file]
+    named = [stage for stage in stages if stage.addressing.partition("@")[0] == target]
+    named = named or [stage for stage in stages if stage.addressing == target]
+    if named:
+        return named
     unknown = (NoOutputOrStageError, StageNotFoundError, StageFileDoesNotExistError)
     try:
         return list(repo.stage.collect(target))

@@ -132,8 +132,13 @@ def verdict(main: str, results: Mapping[str, Results], differences: Sequence[Met
             f"{title} {_format(values[found.first].value)} in {first} and {_format(values[found.second].value)} in "
             f"{second}, difference {_interval(interval)}"
         )
-        equal = interval.low is not None and interval.high is not None and interval.low <= 0 <= interval.high
-        if equal:
+        low, high = interval.low or 0.0, interval.high or 0.0
+        if low == high == 0:
+            parts.append(
+                f"{first} and {second} do equally well on every test row: {title} "
+                f"{_interval(values[found.first])} in both"
+            )
+        elif low <= 0 <= high:
             parts.append(f"No difference can be told between {first} and {second} on these test rows: {numbers}")
         else:
             higher = (interval.value or 0) > 0
@@ -155,12 +160,15 @@ def _estimate(estimates: Sequence[MetricEstimate], metric: str) -> Interval:
 
 
 def _format(value: float | None) -> str:
-    return "none" if value is None else f"{value:.4g}".replace("-", "−")
+    if value is None:
+        return "none"
+    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return text.replace("-", "−")
 
 
 def _interval(interval: Interval) -> str:
-    percent = f"{100 * interval.level:g}"
+    percent = f"{100 * interval.level:g}\N{NO-BREAK SPACE}%"
     return (
-        f"{_format(interval.value)} ({percent} % interval over {interval.n} test samples: "
+        f"{_format(interval.value)} ({percent} interval over {interval.n:,} test samples: "
         f"{_format(interval.low)} to {_format(interval.high)})"
     )

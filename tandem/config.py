@@ -21,6 +21,7 @@ from pydantic import (
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.reader import ReaderError
 
 from tandem import datasets
 from tandem.declared import Declared
@@ -190,7 +191,7 @@ def load_yaml(path: Path) -> Any:
     """Read a YAML file with the positions of its keys (ruamel's round-trip types).
 
     Raises:
-        ParameterError: missing, not UTF-8, does not parse, or a key stands twice.
+        ParameterError: missing, unreadable, not UTF-8, does not parse, or a key stands twice.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -198,6 +199,8 @@ def load_yaml(path: Path) -> Any:
         raise ParameterError(f"{path}: missing; run the command in a Tandem project, or create the file") from None
     except UnicodeDecodeError as error:
         raise ParameterError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8") from None
+    except OSError as error:
+        raise ParameterError(f"{path}: cannot be read ({error.strerror}); make it a readable file") from None
     try:
         return YAML(typ="rt").load(text)
     except DuplicateKeyError as error:
@@ -209,6 +212,11 @@ def load_yaml(path: Path) -> Any:
         where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
         problem = error.problem or error.context
         raise ParameterError(f"{where}: does not parse as YAML: {problem}; correct the line") from None
+    except ReaderError as error:
+        before = text[: error.position]
+        where = f"{path}:{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
+        character = f"U+{ord(text[error.position]):04X}"
+        raise ParameterError(f"{where}: the control character {character}; remove it") from None
 
 
 def read_params(path: Path) -> Params:
@@ -227,7 +235,9 @@ def read_params(path: Path) -> Params:
     try:
         params = Params.model_validate_json(json.dumps(plain, default=str))
     except ValidationError as error:
-        mistakes += [_explain(document, plain, dict(problem)) for problem in error.errors()]
+        mistakes += [
+            _explain(document, plain, dict(problem)) for problem in error.errors() if not _is_echo(problem)
+        ]
     mistakes += [
         Mistake(_line(document, place), _dotted(place), message) for place, message in _inconsistencies(plain)
     ]
@@ -288,9 +298,17 @@ def _plain(node: Any) -> Any:
 # ------------------------------------------------------------------------------------- structural errors
 
 
+def _is_echo(problem: Mapping[str, Any]) -> bool:
+    """Return whether a list is called too short only because pydantic left out its wrong entries."""
+    if problem["type"] != "too_short":
+        return False
+    return isinstance(problem["input"], list) and len(problem["input"]) >= problem["ctx"]["min_length"]
+
+
 def _explain(document: Any, plain: Any, problem: dict[str, Any]) -> Mistake:
     """Say in Tandem's words what pydantic found wrong."""
     loc = _without_tags(plain, problem["loc"])
+    loc = loc[:-1] if loc and loc[-1] == "[key]" else loc
     kind, context = problem["type"], problem.get("ctx", {})
     value = problem.get("input")
     schema = _schema_at(problem["loc"])
@@ -299,7 +317,10 @@ def _explain(document: Any, plain: Any, problem: dict[str, Any]) -> Mistake:
         message = f"unknown key '{loc[-1]}'; {suggest(str(loc[-1]), parent.get('properties', {}))}"
     elif kind == "missing":
         parent = _schema_at(problem["loc"][:-1])
-        message = f"missing; required keys: {', '.join(parent.get('required', []))}"
+        required = parent.get("required", [])
+        message = "missing; " + (
+            f"required keys: {', '.join(required)}" if required else f"the list takes {parent['minItems']} entries"
+        )
     elif kind == "literal_error":
         message = f"{_show(value)} is not known; {suggest(str(value), _choices(schema))}"
     elif kind == "union_tag_invalid":
@@ -310,7 +331,6 @@ def _explain(document: Any, plain: Any, problem: dict[str, Any]) -> Mistake:
         loc = (*loc, tag)
         message = f"missing; {suggest('', schema.get('discriminator', {}).get('mapping', {}))}"
     elif kind == "string_pattern_mismatch":
-        loc = loc[:-1] if loc and loc[-1] == "[key]" else loc
         message = f"{_show(value)} is no allowed name; {_NAME_RULE}"
     elif kind in ("exactly_one", "wide_deep"):
         given = ", ".join(value) if isinstance(value, dict) and value else "nothing"
@@ -338,7 +358,7 @@ _TYPE_WORDS = {
 
 def _must(kind: str, message: str) -> str:
     """Turn "Input should be greater than 0" into "must be greater than 0"."""
-    return _TYPE_WORDS.get(kind, message.replace("Input should be", "must be"))
+    return _TYPE_WORDS.get(kind, message.replace("Input should", "must").replace("String should", "must"))
 
 
 def _show(value: Any) -> str:

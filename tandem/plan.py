@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.error import YAMLError
 
 from tandem.config import Params, Suite, load_yaml
 from tandem.declared import Declared
@@ -88,15 +90,27 @@ def read_plan(path: Path) -> Plan:
 def write_plan(plan: Plan, path: Path) -> bool:
     """Write runs.yaml, keeping the comments that stand in it; return whether it changed.
 
+    A file that says the plan already stays as it is; one that is no YAML is written anew.
+
     Raises:
         StorageError: it could not be written.
     """
-    old = load_yaml(path) if path.exists() else None
+    old = None
+    with contextlib.suppress(ParameterError):  # what is no plan is written anew
+        old = load_yaml(path)
+        if read_plan(path) == plan:
+            return False
     document = old if isinstance(old, CommentedMap) else CommentedMap()
     if not isinstance(old, CommentedMap):
         document.yaml_set_start_comment(_HEADER)
     _assign(document, "plan", plan.model_dump())
-    return _write(document, path)
+    yaml = YAML(typ="rt")
+    yaml.width = 4096
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    stream = io.StringIO()
+    yaml.dump(document, stream)
+    write_text(path, stream.getvalue())
+    return True
 
 
 def check_plan(params: Params, path: Path) -> None:
@@ -117,20 +131,70 @@ def check_plan(params: Params, path: Path) -> None:
 
 
 def select_suite(params: Params, name: str, path: Path) -> bool:
-    """Copy one of ``suites`` to ``suite`` in params.yaml, keeping comments; return whether it changed.
+    """Copy one of ``suites`` to ``suite`` in params.yaml; return whether it changed.
+
+    Only the lists that differ are written: every other byte of the file stays, comments and layout too.
 
     Raises:
-        ParameterError: there is no such suite.
+        ParameterError: there is no such suite, or ``suite`` shares a list with other keys (a YAML anchor).
         StorageError: params.yaml could not be written.
     """
     if name not in params.suites:
-        raise ParameterError(f"suite '{name}' is not declared under suites in {path}; {suggest(name, params.suites)}")
-    document = load_yaml(path)
-    chosen: Suite = params.suites[name]
-    suite = document["suite"]
-    for key, value in chosen.model_dump().items():
-        _assign(suite, key, list(value))
-    return _write(document, path)
+        raise ParameterError(
+            f"suite '{name}' is not declared under suites in {path}; {suggest(name, params.suites)}"
+        )
+    chosen = params.suites[name]
+    if chosen == params.suite:
+        return False
+    old = path.read_bytes().decode("utf-8")
+    with contextlib.suppress(YAMLError):  # an alias that has lost its anchor
+        text = old
+        for key in Suite.model_fields:
+            wanted = list(getattr(chosen, key))
+            if wanted != list(getattr(params.suite, key)):
+                text = _with_list(text, key, wanted)
+        if _without_suite(text) == _without_suite(old):
+            write_text(path, text)
+            return True
+    raise ParameterError(
+        f"{path}: suite shares a list with other keys by an anchor (& or *); write the list out and try again"
+    )
+
+
+def _without_suite(text: str) -> dict[str, Any]:
+    return {**YAML(typ="safe", pure=True).load(text), "suite": None}
+
+
+def _with_list(text: str, key: str, wanted: list[str]) -> str:
+    """Return params.yaml with one list of ``suite`` replaced, in the style that it has."""
+    suite = next(value for name, value in YAML(typ="rt").compose(text).value if name.value == "suite")
+    node = next((value for name, value in suite.value if name.value == key), None)
+    flow = f"[{', '.join(wanted)}]"
+    if node is None:
+        place = suite.value[0][0].start_mark
+        after = ", " if suite.flow_style else _newline(text) + " " * place.column
+        return f"{text[: place.index]}{key}: {flow}{after}{text[place.index :]}"
+    if node.flow_style:
+        return text[: node.start_mark.index] + flow + text[node.end_mark.index :]
+    return _with_block_list(text, node, wanted)
+
+
+def _with_block_list(text: str, node: Any, wanted: list[str]) -> str:
+    """Replace a list with one entry a line; an entry that stays keeps its line and the comments before it."""
+    lines = text.splitlines(keepends=True)
+    first, end = node.start_mark.line, node.start_mark.line
+    kept: dict[str, list[str]] = {}
+    for item in node.value:
+        kept[item.value] = lines[end : item.end_mark.line + 1]
+        end = item.end_mark.line + 1
+    indent, newline = " " * node.start_mark.column, _newline(text)
+    made = [line for entry in wanted for line in kept.get(entry, [f"{indent}- {entry}"])] or [f"{indent}  []"]
+    made = [line if line.endswith("\n") else line + newline for line in made]
+    return "".join([*lines[:first], *made, *lines[end:]])
+
+
+def _newline(text: str) -> str:
+    return "\r\n" if "\r\n" in text else "\n"
 
 
 def _assign(mapping: Any, key: str, value: Any) -> None:
@@ -146,16 +210,3 @@ def _assign(mapping: Any, key: str, value: Any) -> None:
             old[:] = value
     elif old != value or key not in mapping:
         mapping[key] = value
-
-
-def _write(document: Any, path: Path) -> bool:
-    yaml = YAML(typ="rt")
-    yaml.width = 4096
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    stream = io.StringIO()
-    yaml.dump(document, stream)
-    text = stream.getvalue()
-    if path.exists() and path.read_text(encoding="utf-8") == text:
-        return False
-    write_text(path, text)
-    return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.special import stdtrit
 
 from tandem import metrics
 from tandem.records import Interval, Task
@@ -60,11 +61,9 @@ def sample_interval(value: float, resamples: np.ndarray, count: int) -> Interval
 
 def seed_interval(values: Sequence[float]) -> Interval | None:
     """Return Student's t interval of the mean over replicates; None for fewer than two."""
-    from scipy import stats
-
     if len(values) < 2:
         return None
     mean = float(np.mean(values))
     error = float(np.std(values, ddof=1)) / np.sqrt(len(values))
-    reach = float(stats.t.ppf((1 + LEVEL) / 2, len(values) - 1)) * error
+    reach = float(stdtrit(len(values) - 1, (1 + LEVEL) / 2)) * error
     return Interval(value=mean, low=mean - reach, high=mean + reach, over="seeds", level=LEVEL, n=len(values))

@@ -683,7 +683,7 @@ def reproduce_commands(comparison: ComparisonRecord) -> tuple[Command, ...]:
     return (
         Command("Bring this page up to date, with all that it rests on", f"dvc repro report@{name}"),
         Command("Train afresh, whatever the cache holds", f"dvc repro --force --single-item {trainings}"),
-        Command("The same graph in parallel", f"tandem run {name}"),
+        Command("The same through the Prefect flow", f"tandem run {name}"),
     )
 
 

@@ -9,6 +9,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # oneDNN's choice of kernels varies between machines
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
+from tandem.frameworks.keras.quiet import held_back_stderr
+
+with held_back_stderr():
+    import tensorflow  # noqa: F401
+
 from tandem.frameworks.keras.fit import predict, trainer
 from tandem.frameworks.keras.layers import NATIVE_DIFFERENCES, build, load_weights, summarize, weights
 from tandem.frameworks.keras.save import load, save

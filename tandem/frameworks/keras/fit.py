@@ -12,7 +12,7 @@ import tensorflow as tf
 from tandem.datasets.source import Rows
 from tandem.frameworks import Constants
 from tandem.frameworks.keras.layers import load_weights, weights
-from tandem.frameworks.keras.losses import sample_losses, sample_metrics
+from tandem.frameworks.keras.losses import mean_loss, sample_metrics
 from tandem.frameworks.keras.optimizers import make_optimizer
 from tandem.models import Adam, RmsProp, Sgd
 
@@ -79,7 +79,7 @@ class KerasTrainer:
         targets = tf.gather(self._targets, batch)
         with tf.GradientTape() as tape:
             outputs = _outputs(self._model, inputs, training=True)
-            loss = sum(tf.reduce_mean(sample_losses(architecture, raw, targets)) for raw in outputs)
+            loss = sum(mean_loss(architecture, raw, targets) for raw in outputs)
         variables = self._model.trainable_variables
         self._optimizer.apply(tape.gradient(loss, variables), variables)
         metric = tf.reduce_sum(sample_metrics(architecture, outputs[0], targets))

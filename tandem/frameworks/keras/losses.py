@@ -1,4 +1,4 @@
-"""Losses on raw outputs, one number a sample."""
+"""Losses and metrics on raw outputs."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ import tensorflow as tf
 from tandem.models import Architecture
 
 
-def sample_losses(architecture: Architecture, raw: Any, targets: Any) -> Any:
-    """Return the loss of each sample, (n,), of one head's raw outputs (n, units)."""
+def mean_loss(architecture: Architecture, raw: Any, targets: Any) -> Any:
+    """Return the loss of one head's raw outputs (n, units), its mean over the samples."""
+    return tf.reduce_mean(_sample_losses(architecture, raw, targets))
+
+
+def _sample_losses(architecture: Architecture, raw: Any, targets: Any) -> Any:
     if architecture.task == "regression":
         errors = raw[:, 0] - targets
         return tf.square(errors) if architecture.loss == "mse" else tf.abs(errors)

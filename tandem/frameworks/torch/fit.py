@@ -11,7 +11,8 @@ from torch import Tensor
 from tandem.datasets.source import Rows
 from tandem.frameworks import Constants
 from tandem.frameworks.torch.layers import TandemNetwork, load_weights, weights
-from tandem.frameworks.torch.losses import sample_losses, sample_metrics
+from tandem.frameworks.torch.gradients import choose_gradients
+from tandem.frameworks.torch.losses import sample_metrics
 from tandem.frameworks.torch.optimizers import make_optimizer
 from tandem.models import Adam, RmsProp, Sgd
 
@@ -35,6 +36,7 @@ class TorchTrainer:
         self._network = network
         self._parameters = list(network.parameters())
         self._stepper = make_optimizer(declared, self._parameters, aligned=constants == "aligned")
+        self._differentiate = choose_gradients(network)
         device = self._parameters[0].device
         self._inputs = [torch.from_numpy(part).to(device) for part in network.architecture.inputs(rows.features)]
         targets = torch.from_numpy(rows.targets).to(device)
@@ -66,11 +68,9 @@ class TorchTrainer:
 
     def _step(self, batch: list[Tensor], targets: Tensor, learning_rate: float) -> tuple[Tensor, Tensor]:
         """Take a step; return the mean loss over the batch and the main head's outputs, both before it."""
-        outputs = self._network(*batch)
-        losses = [sample_losses(self._network.architecture, raw, targets).mean() for raw in outputs]
-        loss = losses[0] if len(losses) == 1 else torch.stack(losses).sum()
-        self._stepper.step(torch.autograd.grad(loss, self._parameters), learning_rate)
-        return loss.detach(), outputs[0].detach()
+        loss, raw = self._differentiate(batch, targets, self._stepper.gradients)
+        self._stepper.step(learning_rate)
+        return loss, raw
 
     def state(self) -> dict[str, np.ndarray]:
         """Return weights and optimiser state; dropout is seeded anew each epoch and needs none."""

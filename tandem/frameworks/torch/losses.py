@@ -1,4 +1,4 @@
-"""Losses on raw outputs, one number a sample."""
+"""Losses and metrics on raw outputs."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from torch.nn import functional
 from tandem.models import Architecture
 
 
-def sample_losses(architecture: Architecture, raw: Tensor, targets: Tensor) -> Tensor:
-    """Return the loss of each sample, (n,), of one head's raw outputs (n, units)."""
+def mean_loss(architecture: Architecture, raw: Tensor, targets: Tensor) -> Tensor:
+    """Return the loss of one head's raw outputs (n, units), its mean over the samples."""
     if architecture.task == "regression":
-        errors = raw[:, 0] - targets
-        return torch.square(errors) if architecture.loss == "mse" else torch.abs(errors)
+        values = raw.view(-1)
+        return functional.mse_loss(values, targets) if architecture.loss == "mse" else functional.l1_loss(values, targets)
     if architecture.loss == "mse" and architecture.output == "sigmoid":
-        return torch.square(torch.sigmoid(raw[:, 0]) - targets)
+        return functional.mse_loss(torch.sigmoid(raw.view(-1)), targets.to(raw.dtype))
     if architecture.loss == "mse":
-        probabilities = torch.softmax(raw, dim=1)
-        return torch.square(probabilities - functional.one_hot(targets, raw.shape[1])).mean(dim=1)
+        wanted = functional.one_hot(targets, raw.shape[1]).to(raw.dtype)
+        return functional.mse_loss(torch.softmax(raw, dim=1), wanted)
     if architecture.output == "sigmoid":
-        return functional.binary_cross_entropy_with_logits(raw[:, 0], targets.to(raw.dtype), reduction="none")
-    return functional.cross_entropy(raw, targets, reduction="none")
+        return functional.binary_cross_entropy_with_logits(raw.view(-1), targets.to(raw.dtype))
+    return functional.cross_entropy(raw, targets)
 
 
 def sample_metrics(architecture: Architecture, raw: Tensor, targets: Tensor) -> Tensor:

@@ -25,11 +25,17 @@ def make_optimizer(
 
 
 class Stepper(ABC):
-    """Moves parameters against their gradients."""
+    """Moves parameters against their gradients.
+
+    Attributes:
+        gradients: one tensor a parameter, in their order; to be filled before each step.
+    """
+
+    gradients: Sequence[Tensor]
 
     @abstractmethod
-    def step(self, gradients: Sequence[Tensor], learning_rate: float) -> None:
-        """Take one step; ``gradients`` are in the order of the parameters."""
+    def step(self, learning_rate: float) -> None:
+        """Take one step against ``gradients``."""
 
     @abstractmethod
     def restart(self) -> None:
@@ -45,24 +51,27 @@ class Stepper(ABC):
 
 
 class FlatStepper(Stepper):
-    """The parameters are views of one vector, so that a step costs a few operations however many there are."""
+    """Parameters and gradients are views of one vector each: a step costs a few operations however many there are."""
 
     slots: tuple[str, ...] = ()
 
     def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
         self.vector = torch.cat([parameter.detach().reshape(-1) for parameter in parameters])
-        start = 0
-        for parameter in parameters:
-            end = start + parameter.numel()
-            parameter.data = self.vector[start:end].view(parameter.shape)
-            start = end
+        self.gradient = torch.zeros_like(self.vector)
+        sizes = [parameter.numel() for parameter in parameters]
+        for parameter, values in zip(parameters, self.vector.split(sizes), strict=True):
+            parameter.data = values.view(parameter.shape)
+        self.gradients = [
+            part.view(parameter.shape)
+            for parameter, part in zip(parameters, self.gradient.split(sizes), strict=True)
+        ]
         self.memory = {name: torch.zeros_like(self.vector) for name in self.slots}
         self.steps = 0
 
-    def step(self, gradients: Sequence[Tensor], learning_rate: float) -> None:
-        """Join the gradients and move the vector."""
+    def step(self, learning_rate: float) -> None:
+        """Move the vector."""
         self.steps += 1
-        self.move(torch.cat([gradient.reshape(-1) for gradient in gradients]), learning_rate)
+        self.move(self.gradient, learning_rate)
 
     @abstractmethod
     def move(self, gradient: Tensor, learning_rate: float) -> None:
@@ -159,12 +168,14 @@ class NativeStepper(Stepper):
         else:
             self.optimizer = torch.optim.RMSprop(self.parameters, declared.learning_rate, alpha=declared.rho)
 
-    def step(self, gradients: Sequence[Tensor], learning_rate: float) -> None:
+        self.gradients = [torch.zeros_like(parameter) for parameter in self.parameters]
+        for parameter, gradient in zip(self.parameters, self.gradients, strict=True):
+            parameter.grad = gradient
+
+    def step(self, learning_rate: float) -> None:
         """Hand the gradients to PyTorch's optimiser."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
-        for parameter, gradient in zip(self.parameters, gradients, strict=True):
-            parameter.grad = gradient
         self.optimizer.step()
 
     def restart(self) -> None:

@@ -1,0 +1,94 @@
+"""Seconds per training epoch against each framework's usual loop."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+from dataclasses import dataclass
+
+from benchmarks.training_worker import CASES
+
+ROUNDS = 3
+LEAST = {("M1", "keras"): 2.0, ("M11", "keras"): 2.0, ("M1", "torch"): 1.2, ("M11", "torch"): 2.0}
+ALTERNATIVES = {"keras": "`fit` with defaults", "torch": "a `DataLoader` loop"}
+_LOSS_TOLERANCE = 0.05  # both sides shuffle, each in its own order
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One row of the table: medians over rounds and epochs, the first epoch of each round left out."""
+
+    case: str
+    framework: str
+    threads: int
+    plain_seconds: float
+    tandem_seconds: float
+    plain_loss: float
+    tandem_loss: float
+    genuine: bool
+
+    @property
+    def ratio(self) -> float:
+        """How many times as fast Tandem's epoch is."""
+        return self.plain_seconds / self.tandem_seconds
+
+    @property
+    def equal(self) -> bool:
+        """Both sides end at the same training loss, within what shuffling changes."""
+        return abs(self.plain_loss - self.tandem_loss) <= _LOSS_TOLERANCE * self.plain_loss
+
+
+def measure() -> list[Measured]:
+    """Run every case in both frameworks, the sides in turn, with one thread and with all cores."""
+    rows = []
+    for threads in sorted({1, os.cpu_count() or 1}):
+        for case in CASES:
+            for framework in ("keras", "torch"):
+                rounds = [
+                    {side: _run(case, framework, side, threads) for side in ("plain", "tandem")}
+                    for _ in range(ROUNDS)
+                ]
+                rows.append(_median(case, framework, threads, rounds))
+                print(row_text(rows[-1]), flush=True)
+    return rows
+
+
+def _run(case: str, framework: str, side: str, threads: int) -> dict:
+    command = [sys.executable, "-m", "benchmarks.training_worker", case, framework, side, str(threads)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}: {done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _median(case: str, framework: str, threads: int, rounds: list[dict]) -> Measured:
+    def seconds(side: str) -> float:
+        return statistics.median(second for measured in rounds for second in measured[side]["seconds"][1:])
+
+    def loss(side: str) -> float:
+        return statistics.median(measured[side]["losses"][-1] for measured in rounds)
+
+    return Measured(
+        case, framework, threads, seconds("plain"), seconds("tandem"), loss("plain"), loss("tandem"),
+        rounds[0]["plain"]["genuine"],
+    )  # fmt: skip
+
+
+def row_text(row: Measured) -> str:
+    """Return a row of the Markdown table."""
+    least = LEAST[row.case, row.framework]
+    verdict = "yes" if row.ratio >= least and row.equal else "**no**"
+    return (
+        f"| {row.case} | {row.framework} | {row.threads} | {ALTERNATIVES[row.framework]} | {row.plain_seconds:.3f} | "
+        f"{row.tandem_seconds:.4f} | {row.ratio:.1f}× | {least:g}× | {verdict} | "
+        f"{row.plain_loss:.4f} / {row.tandem_loss:.4f} |"
+    )
+
+
+HEADER = (
+    "| case | framework | threads | against | its s/epoch | Tandem's s/epoch | ratio | at least | reached | "
+    "training loss after the last epoch |\n|---|---|---|---|---|---|---|---|---|---|"
+)

@@ -1,0 +1,226 @@
+"""The ``tandem`` command: run, suite, plan, predict, report and clean."""
+
+from __future__ import annotations
+
+import os
+import sys
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from stages import paths
+from tandem.errors import DataError, ParameterError, TandemError, suggest
+
+app = typer.Typer(
+    help="Train an experiment in Keras and in PyTorch from one declaration, and compare the two.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+_STAGES = ("check", "index")
+
+
+def main() -> None:
+    """Run the command; a failure is one clear line on stderr and exit status 1, unless --debug asks for more."""
+    from dvcgraph.errors import GraphError
+
+    debug = "--debug" in sys.argv or bool(os.environ.get("TANDEM_DEBUG"))
+    sys.argv = [argument for argument in sys.argv if argument != "--debug"]
+    try:
+        app()
+    except (TandemError, GraphError) as error:
+        if debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output is gone, as in `tandem plan | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+@app.callback()
+def _options(
+    directory: Annotated[
+        Path, typer.Option("--directory", "-C", help="The project's folder.", file_okay=False)
+    ] = Path(),
+) -> None:
+    """Train an experiment in Keras and in PyTorch from one declaration, and compare the two.
+
+    --debug, anywhere on the line, shows the traceback of an error.
+    """
+    try:
+        os.chdir(directory)
+    except OSError as error:
+        raise ParameterError(f"{directory}: {error.strerror}; name the project's folder") from None
+
+
+@app.command()
+def run(
+    targets: Annotated[
+        list[str] | None, typer.Argument(help="Experiments of the suite, or DVC stages; none: all of it.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Run stages that have not changed, too.")] = False,
+) -> None:
+    """Plan, then run what has changed through the Prefect flow, and say where the report is."""
+    from flows.run import run_pipeline
+    from tandem.config import read_params
+    from tandem.plan import make_plan, write_plan
+
+    plan = make_plan(read_params(paths.PARAMS))
+    write_plan(plan, paths.RUNS)
+    stages = [_stage(target, list(plan.reports)) for target in targets or ()]
+    status = run_pipeline(Path(), stages, force, Console(soft_wrap=False))
+    if status:
+        raise typer.Exit(status)
+
+
+def _stage(target: str, experiments: list[str]) -> str:
+    """Return the stage that a word of the command line means: an experiment's page, or itself."""
+    if target in experiments:
+        return f"report@{target}"
+    if "@" in target or target in _STAGES:
+        return target
+    raise ParameterError(f"'{target}' is no experiment of the suite; {suggest(target, experiments)}")
+
+
+@app.command()
+def plan() -> None:
+    """Write runs.yaml, the plan that follows from params.yaml."""
+    from tandem.config import read_params
+    from tandem.plan import make_plan, write_plan
+
+    made = make_plan(read_params(paths.PARAMS))
+    changed = write_plan(made, paths.RUNS)
+    table = Table("experiment", "data set", "frameworks", box=None, pad_edge=False)
+    for entry in made.reports.values():
+        table.add_row(entry.experiment, entry.dataset, entry.frameworks)
+    console = Console()
+    console.print(table)
+    state = "written" if changed else "is up to date"
+    console.print(Text(f"{paths.RUNS} {state}: {len(made.runs)} runs of {len(made.reports)} experiments"))
+
+
+@app.command()
+def suite(
+    name: Annotated[str | None, typer.Argument(help="One of `suites` in params.yaml; none: list them.")] = None,
+) -> None:
+    """Choose what runs: copy one of `suites` to `suite` in params.yaml, and plan it."""
+    from tandem.config import read_params
+    from tandem.plan import make_plan, select_suite, write_plan
+
+    params = read_params(paths.PARAMS)
+    console = Console()
+    if name is None:
+        table = Table("suite", "experiments", "frameworks", box=None, pad_edge=False)
+        for known, declared in params.suites.items():
+            selected = declared == params.suite
+            label = f"{known} (selected)" if selected else known
+            table.add_row(label, ", ".join(declared.experiments), ", ".join(declared.frameworks))
+        console.print(table)
+        return
+    changed = select_suite(params, name, paths.PARAMS)
+    write_plan(make_plan(read_params(paths.PARAMS)), paths.RUNS)
+    state = "selected" if changed else "was selected already"
+    console.print(Text(f"suite '{name}' {state}; `tandem run` or `dvc repro` runs it"))
+
+
+@app.command()
+def predict(
+    experiment: Annotated[str, typer.Argument(help="A trained experiment.")],
+    file: Annotated[Path, typer.Argument(help="CSV or .npy with rows in original units.")],
+    framework: Annotated[str, typer.Option("--framework", "-F", help="keras or torch.")],
+    replicate: Annotated[int, typer.Option(min=0, help="Which of the trained replicates.")] = 0,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="CSV to write; none: standard output.")] = None,
+) -> None:
+    """Predict on new rows: labels and probabilities, or values, as CSV."""
+    from tandem.config import FRAMEWORKS, read_params
+    from tandem.fitdata import load_scaler
+    from tandem.frameworks import load_framework
+    from tandem.prediction import predictions_table, read_features
+    from tandem.records import DataDescription, RunRecord, read_record
+    from tandem.storage import write_text
+
+    params = read_params(paths.PARAMS)
+    if experiment not in params.experiments:
+        raise ParameterError(
+            f"'{experiment}' is not declared under experiments in {paths.PARAMS}; {suggest(experiment, params.experiments)}"
+        )
+    if framework not in FRAMEWORKS:
+        raise ParameterError(f"'{framework}' is no framework; {suggest(framework, FRAMEWORKS)}")
+    declared = params.experiments[experiment]
+    record = read_record(RunRecord, paths.model(experiment, framework) / "run.json")
+    if replicate >= len(record.replicates):
+        raise ParameterError(f"replicate {replicate} of '{experiment}' is not there; allowed: 0 to {len(record.replicates) - 1}")
+    description = read_record(DataDescription, paths.fit(declared.dataset) / "description.json")
+    features = read_features(file, description)
+    loaded = load_framework(framework)
+    loaded.set_up(declared.training.threads)
+    architecture = declared.architecture(description)
+    folder = paths.model(experiment, framework) / f"replicate-{replicate}"
+    network = loaded.load(folder, architecture, declared.constants)
+    raw = loaded.predict(network, load_scaler(paths.scaler(declared.dataset)).transform(features))
+    table = predictions_table(architecture, raw, description)
+    if output is None:
+        sys.stdout.write(table)
+    else:
+        write_text(output, table)
+
+
+@app.command()
+def report(
+    experiment: Annotated[str | None, typer.Argument(help="An experiment of the suite; none: the index.")] = None,
+    open_: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+) -> None:
+    """Say what the reports say, and where they are."""
+    from tandem.plan import read_plan
+    from tandem.records import ComparisonRecord, read_record
+
+    known = read_plan(paths.RUNS).reports
+    if experiment is not None and experiment not in known:
+        raise ParameterError(f"'{experiment}' is no experiment of the suite; {suggest(experiment, known)}")
+    page = (paths.index() if experiment is None else paths.report(experiment)).resolve()
+    if not page.exists():
+        raise DataError(f"{page}: missing; run `tandem run` to make it")
+    console = Console()
+    for name in known if experiment is None else [experiment]:
+        comparison = paths.comparison(name) / "comparison.json"
+        if comparison.exists():
+            console.print(Text(name, style="bold"))
+            console.print(Text(f"  {read_record(ComparisonRecord, comparison).verdict}"))
+    console.print(Text(f"report: {page.as_uri()}"), soft_wrap=True)
+    if open_:
+        webbrowser.open(page.as_uri())
+
+
+@app.command()
+def clean(
+    cache: Annotated[
+        bool, typer.Option("--cache", help="Also drop results of old runs from DVC's cache (dvc gc --workspace).")
+    ] = False,
+    dry: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+) -> None:
+    """Remove what the present plan does not name: old outs, unfinished trainings of old runs, half-written files."""
+    from flows.cleaning import collect_garbage, remove, stale_paths
+    from tandem.plan import read_plan
+
+    console = Console()
+    found = stale_paths(read_plan(paths.RUNS), Path())
+    freed = 0
+    for path in found:
+        freed += remove(path, dry=dry)
+        console.print(Text(f"{'would remove' if dry else 'removed'} {path}"), soft_wrap=True)
+    console.print(Text(f"{len(found)} paths, {freed / 1e6:.1f} MB {'would be ' if dry else ''}removed from the workspace"))
+    if cache and not dry:
+        console.print(Text(collect_garbage(Path())))
+
+
+if __name__ == "__main__":
+    main()

@@ -48,8 +48,7 @@ def measure() -> list[Measured]:
         for case in CASES:
             for framework in ("keras", "torch"):
                 rounds = [
-                    {side: _run(case, framework, side, threads) for side in ("plain", "tandem")}
-                    for _ in range(ROUNDS)
+                    {side: _run(case, framework, side, threads) for side in ("plain", "tandem")} for _ in range(ROUNDS)
                 ]
                 rows.append(_median(case, framework, threads, rounds))
                 print(row_text(rows[-1]), flush=True)

@@ -64,9 +64,7 @@ class Invocation:
 class Graph:
     """A DVC project's graph, loaded once, with the bookkeeping of its stages."""
 
-    def __init__(
-        self, repo: Any, folder: Path, stages: Sequence[Any], upstream: Mapping[Any, Sequence[Any]]
-    ) -> None:
+    def __init__(self, repo: Any, folder: Path, stages: Sequence[Any], upstream: Mapping[Any, Sequence[Any]]) -> None:
         self.folder = folder
         self.root = Path(repo.root_dir)
         self.on_wait: Callable[[str], None] = _ignore
@@ -96,9 +94,7 @@ class Graph:
                     graph = _active_graph(repo.index.graph)
                     order = {stage: position for position, stage in enumerate(repo.index.stages)}
                     chosen = _collect(repo, targets, graph, order)
-                    upstream = {
-                        stage: sorted(graph.successors(stage), key=order.__getitem__) for stage in chosen
-                    }
+                    upstream = {stage: sorted(graph.successors(stage), key=order.__getitem__) for stage in chosen}
                 return cls(repo, folder, chosen, upstream)
             except BaseException:
                 repo.close()
@@ -241,11 +237,7 @@ class Graph:
         from dvc.rwlock import rwlock
 
         def paths(entries: Sequence[Any]) -> list[str]:
-            return [
-                entry.fs_path
-                for entry in entries
-                if not isinstance(entry, (RepoDependency, AbstractDependency))
-            ]
+            return [entry.fs_path for entry in entries if not isinstance(entry, (RepoDependency, AbstractDependency))]
 
         return rwlock(
             self._repo.tmp_dir,
@@ -388,9 +380,7 @@ def _find(repo: Any, target: str, stages: Mapping[Any, int]) -> list[Any]:
     path = str(Path(target).absolute())
     for stage in stages:
         if any(out.fs_path == path for out in stage.outs):
-            raise GraphError(
-                f"'{target}' is an out, not a stage; run the stage that makes it: {stage.addressing}"
-            )
+            raise GraphError(f"'{target}' is an out, not a stage; run the stage that makes it: {stage.addressing}")
     names = {stage.addressing for stage in stages}
     names |= {name.partition("@")[0] for name in names}
     raise GraphError(

@@ -30,9 +30,7 @@ _POLL_SECONDS = 0.2  # how often the progress file is read
 _LAST_WORDS_SECONDS = 1.0  # how long output is read once the shell has ended
 _FLUSH_AFTER_SECONDS = 1.0  # a command that runs this long leaves time to write dvc.lock
 _LONGEST_LINE = 65536  # bytes without a line end that are passed on as a line
-_TERMINAL_CODES = re.compile(
-    r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f]"
-)
+_TERMINAL_CODES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f]")
 
 
 def run_stage(

@@ -123,9 +123,7 @@ def reproduce(
     Raises:
         GraphError: the project cannot be loaded, or a target does not exist; nothing was touched.
     """
-    with open_reproduction(
-        root, targets, force=force, on_event=on_event, environment=environment
-    ) as reproduction:
+    with open_reproduction(root, targets, force=force, on_event=on_event, environment=environment) as reproduction:
         for node in reproduction.stages:
             reproduction.run(node.name)
         return reproduction.summary

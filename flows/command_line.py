@@ -158,7 +158,9 @@ def predict(
     declared = params.experiments[experiment]
     record = read_record(RunRecord, paths.model(experiment, framework) / "run.json")
     if replicate >= len(record.replicates):
-        raise ParameterError(f"replicate {replicate} of '{experiment}' is not there; allowed: 0 to {len(record.replicates) - 1}")
+        raise ParameterError(
+            f"replicate {replicate} of '{experiment}' is not there; allowed: 0 to {len(record.replicates) - 1}"
+        )
     description = read_record(DataDescription, paths.fit(declared.dataset) / "description.json")
     features = read_features(file, description)
     loaded = load_framework(framework)
@@ -203,7 +205,8 @@ def report(
 @app.command()
 def clean(
     cache: Annotated[
-        bool, typer.Option("--cache", help="Also drop results of old runs from DVC's cache (dvc gc --workspace).")
+        bool,
+        typer.Option("--cache", help="Also drop results of old runs from DVC's cache (dvc gc --workspace)."),
     ] = False,
     dry: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
 ) -> None:
@@ -217,7 +220,9 @@ def clean(
     for path in found:
         freed += remove(path, dry=dry)
         console.print(Text(f"{'would remove' if dry else 'removed'} {path}"), soft_wrap=True)
-    console.print(Text(f"{len(found)} paths, {freed / 1e6:.1f} MB {'would be ' if dry else ''}removed from the workspace"))
+    console.print(
+        Text(f"{len(found)} paths, {freed / 1e6:.1f} MB {'would be ' if dry else ''}removed from the workspace")
+    )
     if cache and not dry:
         console.print(Text(collect_garbage(Path())))
 

@@ -106,9 +106,7 @@ def publish(root: Path) -> None:
         if rows:
             create_table_artifact(table=rows, key="metrics", description="Metrics on the test rows")
         for report in sorted(root.resolve().glob(REPORTS_PATTERN)):
-            create_link_artifact(
-                link=report.as_uri(), link_text=report.stem, key=artifact_key(f"report-{report.stem}")
-            )
+            create_link_artifact(link=report.as_uri(), link_text=report.stem, key=artifact_key(f"report-{report.stem}"))
     except Exception as error:  # a lost server must not lose a finished run
         get_run_logger().warning("no artifacts: %s", error)
 

@@ -150,9 +150,7 @@ def _serve(port: int) -> None:
     import uvicorn
 
     threading.Thread(target=_end_with_owner, daemon=True).start()
-    uvicorn.run(
-        "prefect.server.api.server:create_app", factory=True, host=_HOST, port=port, log_level="error"
-    )
+    uvicorn.run("prefect.server.api.server:create_app", factory=True, host=_HOST, port=port, log_level="error")
 
 
 if __name__ == "__main__":

@@ -14,10 +14,19 @@ from stages import paths
 from stages.command import run_stage_command
 from tandem import metrics
 from tandem.config import read_experiment
+from tandem.datasets import Rows
 from tandem.evaluation import Outputs, evaluate, read_outputs
 from tandem.fitdata import load_fit, load_test
 from tandem.frameworks import load_framework
-from tandem.records import EvaluationRecord, History, Part, ReplicateRecord, RunRecord, read_record, write_record
+from tandem.records import (
+    EvaluationRecord,
+    History,
+    Part,
+    ReplicateRecord,
+    RunRecord,
+    read_record,
+    write_record,
+)
 from tandem.storage import load_array, new_directory, write_json
 
 
@@ -32,7 +41,11 @@ def main(arguments: list[str]) -> None:
     scaler = paths.scaler(experiment.dataset)
     data = load_fit(paths.fit(experiment.dataset), scaler)
     architecture = experiment.architecture(data.description)
-    rows = {"train": data.train, "valid": data.valid, "test": load_test(paths.test(experiment.dataset), scaler)}
+    rows: dict[Part, Rows] = {
+        "train": data.train,
+        "valid": data.valid,
+        "test": load_test(paths.test(experiment.dataset), scaler),
+    }
     outputs: dict[Part, list[Outputs | None]] = {"train": [], "valid": [], "test": []}
     for replicate in run.replicates:
         network = None

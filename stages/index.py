@@ -23,9 +23,7 @@ def main(arguments: list[str]) -> None:
         DataError: a file is missing or damaged.
     """
     if arguments:
-        raise ParameterError(
-            f"usage: python -m stages.index; it takes no argument, but got {' '.join(arguments)}"
-        )
+        raise ParameterError(f"usage: python -m stages.index; it takes no argument, but got {' '.join(arguments)}")
     entries = tuple(_read_entry(entry) for entry in read_plan(Path("runs.yaml")).reports.values())
     write_text(paths.index(), index_page(IndexInputs(entries)))
 

@@ -49,9 +49,7 @@ class Results:
         return [number for number in range(len(self.outputs)) if number not in self.record.diverged]
 
 
-def compare(
-    *, experiment: str, description: str, dataset: str, results: Mapping[str, Results]
-) -> ComparisonRecord:
+def compare(*, experiment: str, description: str, dataset: str, results: Mapping[str, Results]) -> ComparisonRecord:
     """Compare the results of one or two frameworks.
 
     Differences are second framework minus first, over the replicates that finished in both: over test samples
@@ -60,7 +58,8 @@ def compare(
     names = tuple(results)
     task = results[names[0]].record.task
     differences: tuple[MetricDifference, ...] = ()
-    both_wrong, only_wrong = None, {}
+    both_wrong: int | None = None
+    only_wrong: dict[str, int] = {}
     if len(names) == 2:
         differences = _differences(task, names, results)
         both_wrong, only_wrong = _shared_mistakes(task, names, results)

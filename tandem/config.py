@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedSeq
 from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.reader import ReaderError
@@ -65,7 +66,9 @@ class Holdout(Declared):
     """A random test part, then a random validation part of what is left (scikit-learn's train_test_split)."""
 
     method: Literal["holdout"]
-    test: Share | None = Field(default=None, description="Share of the rows to test on; none if the source has its own.")
+    test: Share | None = Field(
+        default=None, description="Share of the rows to test on; none if the source has its own."
+    )
     valid: Share = Field(description="Share of the rows left to validate on.")
     seeds: tuple[Seed, Seed] = Field(description="Random states of the two splits.")
     stratify: bool = Field(default=False, description="Keep the classes' shares in each part.")
@@ -235,12 +238,8 @@ def read_params(path: Path) -> Params:
     try:
         params = Params.model_validate_json(json.dumps(plain, default=str))
     except ValidationError as error:
-        mistakes += [
-            _explain(document, plain, dict(problem)) for problem in error.errors() if not _is_echo(problem)
-        ]
-    mistakes += [
-        Mistake(_line(document, place), _dotted(place), message) for place, message in _inconsistencies(plain)
-    ]
+        mistakes += [_explain(document, plain, dict(problem)) for problem in error.errors() if not _is_echo(problem)]
+    mistakes += [Mistake(_line(document, place), _dotted(place), message) for place, message in _inconsistencies(plain)]
     if mistakes or params is None:
         mistakes.sort(key=lambda mistake: mistake.line)
         lines = dict.fromkeys(f"{path}:{mistake.line}: {mistake}" for mistake in mistakes)
@@ -431,7 +430,7 @@ def _line(document: Any, loc: Iterable[str | int]) -> int:
     node, line = document, 1
     for part in loc:
         try:
-            if isinstance(node, list) and isinstance(part, int):
+            if isinstance(node, CommentedSeq) and isinstance(part, int):
                 line = node.lc.item(part)[0] + 1
                 node = node[part]
             else:
@@ -475,17 +474,24 @@ def _inconsistencies(plain: dict[str, Any]) -> Iterator[Inconsistency]:
             yield place, f"the name '{name}' is taken by the index page; choose another name"
         used = declared.get("dataset") if isinstance(declared, dict) else None
         if isinstance(used, str) and used not in declared_datasets:
-            yield (*place, "dataset"), f"'{used}' is not declared under datasets; {suggest(used, declared_datasets)}"
+            yield (
+                (*place, "dataset"),
+                f"'{used}' is not declared under datasets; {suggest(used, declared_datasets)}",
+            )
         if isinstance(used, str) and used in good_datasets:
             yield from _experiment_mistakes(place, declared, good_datasets[used])
-    suites = {("suite",): plain.get("suite")}
+    suites: dict[tuple[str, ...], Any] = {("suite",): plain.get("suite")}
     suites |= {("suites", name): suite for name, suite in _mapping(plain, "suites").items()}
     for suite_place, suite in suites.items():
         for key, known in (("experiments", experiments), ("searches", _mapping(plain, "searches"))):
-            listed = suite.get(key) if isinstance(suite, dict) else None
-            for position, entry in enumerate(listed if isinstance(listed, list) else []):
+            given = suite.get(key) if isinstance(suite, dict) else None
+            listed = given if isinstance(given, list) else []
+            for position, entry in enumerate(listed):
                 if isinstance(entry, str) and entry not in known:
-                    yield (*suite_place, key, position), f"'{entry}' is not declared under {key}; {suggest(entry, known)}"
+                    yield (
+                        (*suite_place, key, position),
+                        f"'{entry}' is not declared under {key}; {suggest(entry, known)}",
+                    )
                 if entry in listed[:position]:
                     yield (*suite_place, key, position), f"'{entry}' stands twice; remove one of the two"
         frameworks = suite.get("frameworks") if isinstance(suite, dict) else None
@@ -531,7 +537,10 @@ def _source_mistakes(place: tuple[str, ...], declared: Any) -> Iterator[Inconsis
                 f"{_show(split['test'])}: '{name}' has test rows of its own; remove the key",
             )
         if not source.own_test and split.get("test") is None:
-            yield (*place, "split", "test"), f"missing; '{name}' has no test rows of its own, say how many to hold out"
+            yield (
+                (*place, "split", "test"),
+                f"missing; '{name}' has no test rows of its own, say how many to hold out",
+            )
     if source.task == "regression" and split.get("stratify") is True:
         yield (*place, "split", "stratify"), f"true: '{name}' is a regression, only classes can be stratified"
 
@@ -560,4 +569,7 @@ def _experiment_mistakes(
     if training.checkpoint == "best":
         yield (*place, "training", "checkpoint"), f"'best' {lacking}; allowed: last"
     if training.early_stopping is not None and training.early_stopping.monitor == "valid_loss":
-        yield (*place, "training", "early_stopping", "monitor"), f"'valid_loss' {lacking}; allowed: train_loss"
+        yield (
+            (*place, "training", "early_stopping", "monitor"),
+            f"'valid_loss' {lacking}; allowed: train_loss",
+        )

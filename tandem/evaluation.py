@@ -62,9 +62,7 @@ def evaluate(
         experiment=experiment,
         framework=framework,
         task=task,
-        metrics={
-            part: _by_replicate(task, outputs[part], targets[part]) for part in outputs if len(targets[part])
-        },
+        metrics={part: _by_replicate(task, outputs[part], targets[part]) for part in outputs if len(targets[part])},
         recorded_valid=tuple(recorded_valid),
         estimates=_estimates(task, targets["test"], [output.values for output in tested]),
         wrong=_most_wrong(task, targets["test"], outputs["test"][0]),
@@ -88,9 +86,7 @@ def _estimates(task: Task, targets: np.ndarray, values: Sequence[np.ndarray]) ->
     if not values:
         nothing = Interval(value=None, low=None, high=None, over="test samples", n=len(targets))
         return tuple(
-            MetricEstimate(
-                metric=name, higher_is_better=name in metrics.HIGHER_IS_BETTER, samples=nothing, seeds=None
-            )
+            MetricEstimate(metric=name, higher_is_better=name in metrics.HIGHER_IS_BETTER, samples=nothing, seeds=None)
             for name in metrics.METRICS[task]
         )
     point, resamples = resampled_metrics(task, targets, values)

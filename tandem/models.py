@@ -106,7 +106,9 @@ class WideDeep(Declared):
     hidden: tuple[Annotated[int, Field(gt=0)], ...] = Field(min_length=1, description="Widths of the deep part.")
     activation: ActivationName = "relu"
     outputs: tuple[HeadName, ...] = Field(
-        default=("joint",), min_length=1, description="Heads, the first is the main one; their losses are summed."
+        default=("joint",),
+        min_length=1,
+        description="Heads, the first is the main one; their losses are summed.",
     )
 
     @model_validator(mode="after")
@@ -203,13 +205,13 @@ class Layer:
     def parameters(self) -> tuple[Parameter, ...]:
         """The layer's arrays, in the order in which Keras lists them."""
         if self.kind == "dense":
-            shape = (self.input_shape[-1], self.output_shape[-1])
+            kernel = (self.input_shape[-1], self.output_shape[-1])
             return (
-                Parameter("kernel", shape, trainable=True, initial="glorot_uniform"),
-                Parameter("bias", shape[1:], trainable=True, initial="zeros"),
+                Parameter("kernel", kernel, trainable=True, initial="glorot_uniform"),
+                Parameter("bias", kernel[1:], trainable=True, initial="zeros"),
             )
         if self.kind == "batch_normalization":
-            shape = self.input_shape[-1:]
+            shape = (self.input_shape[-1],)
             return (
                 Parameter("gamma", shape, trainable=True, initial="ones"),
                 Parameter("beta", shape, trainable=True, initial="zeros"),
@@ -287,9 +289,7 @@ def resolve(
     for position, entry in enumerate(declaration.sequential or ()):
         stack.add(entry, ("sequential", position))
     head = stack.dense_layer("output", units, ("sequential",))
-    return Architecture(
-        feature_shape, tuple(stack.layers), (("output", head),), None, None, False, task, loss, output
-    )
+    return Architecture(feature_shape, tuple(stack.layers), (("output", head),), None, None, False, task, loss, output)
 
 
 def _output(task: Task, loss: LossName, classes: int) -> tuple[OutputFunction, int]:
@@ -352,7 +352,8 @@ class _Stack:
     def _need_rows(self, kind: str, place: tuple[str | int, ...]) -> None:
         if len(self.shape) != 1:
             raise ArchitectureError(
-                place, f"{kind} takes samples of rank 1, here they have shape {self.shape}; put '- flatten: {{}}' before it"
+                place,
+                f"{kind} takes samples of rank 1, here they have shape {self.shape}; put '- flatten: {{}}' before it",
             )
 
     def _push(
@@ -385,7 +386,8 @@ def _resolve_wide_deep(
         for position, column in enumerate(getattr(declared, name) or ()):
             if column >= columns:
                 raise ArchitectureError(
-                    ("wide_deep", name, position), f"column {column} is out of range; allowed: 0 to {columns - 1}"
+                    ("wide_deep", name, position),
+                    f"column {column} is out of range; allowed: 0 to {columns - 1}",
                 )
     wide_width = len(declared.wide) if declared.wide is not None else columns
     stack = _Stack((len(declared.deep) if declared.deep is not None else columns,))

@@ -140,9 +140,7 @@ def select_suite(params: Params, name: str, path: Path) -> bool:
         StorageError: params.yaml could not be written.
     """
     if name not in params.suites:
-        raise ParameterError(
-            f"suite '{name}' is not declared under suites in {path}; {suggest(name, params.suites)}"
-        )
+        raise ParameterError(f"suite '{name}' is not declared under suites in {path}; {suggest(name, params.suites)}")
     chosen = params.suites[name]
     if chosen == params.suite:
         return False

@@ -56,7 +56,9 @@ def _read_npy(path: Path) -> np.ndarray:
     except (ValueError, EOFError, OSError) as error:
         raise DataError(f"{path}: cannot be read as .npy ({error}); write it with numpy.save") from None
     if array.ndim == 0 or not np.issubdtype(array.dtype, np.number):
-        raise DataError(f"{path}: holds {array.dtype} of shape {array.shape}; give an array of numbers, one row a sample")
+        raise DataError(
+            f"{path}: holds {array.dtype} of shape {array.shape}; give an array of numbers, one row a sample"
+        )
     return array.astype(np.float64)
 
 

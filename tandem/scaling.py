@@ -52,9 +52,7 @@ def fit_scaler(features: np.ndarray, rows: np.ndarray, declared: Standardize) ->
     center, scale = (mean, deviation) if declared.method == "zscore" else (low, high - low)
     scale = np.where(scale > 0, scale, 1.0)
     assert center.size in (1, size)  # noqa: S101  (one for all features, or one for each)
-    return Scaler(
-        method=declared.method, per=declared.per, center=tuple(center.tolist()), scale=tuple(scale.tolist())
-    )
+    return Scaler(method=declared.method, per=declared.per, center=tuple(center.tolist()), scale=tuple(scale.tolist()))
 
 
 def summarize_scaling(

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from tandem import metrics
 from tandem.checkpoints import Checkpoint, Checkpoints
 from tandem.config import EarlyStopping, Experiment
 from tandem.fitdata import FitData
-from tandem.frameworks import Framework
+from tandem.frameworks import Framework, Trainer
 from tandem.models import Architecture
 from tandem.records import History, ReplicateRecord, ReplicateTiming
 
@@ -112,16 +113,15 @@ class Session:
         data: scaled rows.
     """
 
-    def __init__(
-        self, framework: Framework, architecture: Architecture, experiment: Experiment, data: FitData
-    ) -> None:
-        self.framework, self.architecture, self.experiment, self.data = framework, architecture, experiment, data
-        self.network = framework.build(
-            architecture, seed=experiment.training.seed, constants=experiment.constants
+    def __init__(self, framework: Framework, architecture: Architecture, experiment: Experiment, data: FitData) -> None:
+        self.framework, self.architecture, self.experiment, self.data = (
+            framework,
+            architecture,
+            experiment,
+            data,
         )
-        self.trainer = framework.trainer(
-            self.network, data.train, experiment.optimizer, constants=experiment.constants
-        )
+        self.network = framework.build(architecture, seed=experiment.training.seed, constants=experiment.constants)
+        self.trainer = framework.trainer(self.network, data.train, experiment.optimizer, constants=experiment.constants)
 
     def restart(self, seed: int) -> None:
         """Give the network the initial weights of a seed and the optimiser no memory."""
@@ -183,10 +183,14 @@ def train_replicate(
         on_epoch(_progress(run, experiment, replicate))
         if not run.stopped:
             kept = {f"best/{name}": array for name, array in best.items()}
-            checkpoints.save(replicate, vars(run), lambda kept=kept: {**trainer.state(), **kept})
+            checkpoints.save(replicate, vars(run), partial(_state_with, trainer, kept))
     keep_best = declared.checkpoint == "best" and run.outcome != "diverged"
     weights = best if keep_best else framework.weights(network)
     return _result(run, weights, seed, replicate, run.best_epoch if keep_best else run.epoch, resumed is not None)
+
+
+def _state_with(trainer: Trainer, kept: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    return {**trainer.state(), **kept}
 
 
 def _note(run: _Run, values: Mapping[str, float], stopping: EarlyStopping | None, epochs: int) -> bool:
@@ -246,9 +250,7 @@ def _result(
     columns = {name: tuple(_finite(value) for value in values) for name, values in run.columns.items()}
     return Trained(
         weights=weights,
-        history=History(
-            epochs=tuple(range(1, run.epoch + 1)), learning_rate=tuple(run.learning_rate), columns=columns
-        ),
+        history=History(epochs=tuple(range(1, run.epoch + 1)), learning_rate=tuple(run.learning_rate), columns=columns),
         record=ReplicateRecord(
             replicate=replicate,
             seed=seed,

@@ -89,9 +89,7 @@ def _download(remote: RemoteFile, target: Path) -> Path:
         downloader = pooch.HTTPDownloader(progressbar=True, timeout=(_CONNECT_SECONDS, _READ_SECONDS))
         for attempt in range(_TRIES):
             try:
-                pooch.retrieve(
-                    address, known_hash=None, fname=target.name, path=target.parent, downloader=downloader
-                )
+                pooch.retrieve(address, known_hash=None, fname=target.name, path=target.parent, downloader=downloader)
             except (requests.exceptions.RequestException, OSError) as error:
                 failures.append(f"{address} ({type(error).__name__})")
                 target.unlink(missing_ok=True)

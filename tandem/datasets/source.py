@@ -96,9 +96,7 @@ class ArraySource(Source):
         from tandem.storage import load_array
 
         def part(name: str) -> Rows:
-            return Rows(
-                load_array(directory / f"{name}_features.npy"), load_array(directory / f"{name}_targets.npy")
-            )
+            return Rows(load_array(directory / f"{name}_features.npy"), load_array(directory / f"{name}_targets.npy"))
 
         own_test = (directory / "test_features.npy").exists()
         return part("rows"), part("test") if own_test else None

@@ -75,9 +75,7 @@ class Framework(Protocol):
             dtype: number type, "float32" or "float64".
         """
 
-    def trainer(
-        self, network: Any, rows: Rows, optimizer: Sgd | Adam | RmsProp, *, constants: Constants
-    ) -> Trainer:
+    def trainer(self, network: Any, rows: Rows, optimizer: Sgd | Adam | RmsProp, *, constants: Constants) -> Trainer:
         """Put a network together with training rows (scaled, in the network's number type)."""
 
     def predict(self, network: Any, features: np.ndarray) -> np.ndarray:

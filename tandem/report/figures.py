@@ -109,8 +109,7 @@ def draw_intervals(plot: IntervalPlot, key: str) -> str:
         better = "higher" if plot.higher_is_better else "lower"
         axes.set_xlabel(f"{metric_title(plot.metric)} on test rows, {better} is better")
         words = "; ".join(
-            f"{label}: {format_number(bar.value)}, "
-            f"interval {format_number(bar.low)} to {format_number(bar.high)}"
+            f"{label}: {format_number(bar.value)}, interval {format_number(bar.low)} to {format_number(bar.high)}"
             for label, bar in zip(labels, plot.bars, strict=True)
         )
         return _svg(figure, key, f"{metric_title(plot.metric)} with intervals", words + ".")
@@ -165,9 +164,7 @@ def draw_confusion(confusion: Confusion, key: str) -> str:
         for (i, j), share in np.ndenumerate(shares):
             if counts[i, j]:
                 alpha = 0.08 + 0.62 * float(share)
-                axes.add_patch(
-                    Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor=colour, alpha=alpha, linewidth=0)
-                )
+                axes.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor=colour, alpha=alpha, linewidth=0))
             if classes <= CONFUSION_LABELS:
                 weight = "bold" if i == j else "normal"
                 text = f"{counts[i, j]:,}" if counts[i, j] else "·"
@@ -185,9 +182,7 @@ def draw_confusion(confusion: Confusion, key: str) -> str:
             spine.set_visible(True)
             spine.set_color(GRID)
         figure.text(0, 1, framework_title(confusion.framework), fontweight="bold", va="top")
-        figure.text(
-            (left + side / 2) / (left + side + 12), 0.005, "predicted", ha="center", va="bottom", color=SOFT
-        )
+        figure.text((left + side / 2) / (left + side + 12), 0.005, "predicted", ha="center", va="bottom", color=SOFT)
         middle = 1 - (40 + side / 2 - 6) / (side + below + 40)
         figure.text(0.0, middle, "true", rotation=90, va="center", ha="left", color=SOFT)
         return _svg(figure, key, *_describe_confusion(confusion))
@@ -248,9 +243,7 @@ def draw_class_balance(balance: ClassBalance, key: str) -> str:
             axes.barh(places, balance.counts[part], height=thick, label=PARTS[part], linewidth=0.8, **style)
             for place, count in zip(places, balance.counts[part], strict=True):
                 if band * thick >= 9:
-                    axes.text(
-                        count + 0.012 * largest, place, f"{count:,}", va="center", fontsize=10, color=SOFT
-                    )
+                    axes.text(count + 0.012 * largest, place, f"{count:,}", va="center", fontsize=10, color=SOFT)
         axes.set_yticks(range(len(names)), names)
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
@@ -259,8 +252,7 @@ def draw_class_balance(balance: ClassBalance, key: str) -> str:
         axes.set_xlabel("rows")
         axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2, borderaxespad=0)
         words = "; ".join(
-            f"{name}: "
-            + ", ".join(f"{format_count(balance.counts[part][i])} {PARTS[part]}" for part in parts)
+            f"{name}: " + ", ".join(f"{format_count(balance.counts[part][i])} {PARTS[part]}" for part in parts)
             for i, name in enumerate(balance.class_names)
         )
         return _svg(figure, key, "Rows per class", words + ".")
@@ -301,9 +293,7 @@ def _draw_curve(axes: Axes, curve: Curve, below: bool) -> None:
         axes.plot(curve.epochs[-1:], curve.mean[-1:], marker="X", markersize=11, color=colour)
     if curve.kept_epoch is not None and curve.part == "valid":
         kept = curve.mean[curve.epochs.index(curve.kept_epoch)]
-        axes.plot(
-            [curve.kept_epoch], [kept], marker="o", markersize=12, markerfacecolor="none", markeredgecolor=INK
-        )
+        axes.plot([curve.kept_epoch], [kept], marker="o", markersize=12, markerfacecolor="none", markeredgecolor=INK)
 
 
 def _handle(curve: Curve, below: bool) -> Line2D:
@@ -336,9 +326,7 @@ def _describe_curve(curve: Curve, quantity: str) -> str:
         text += f"; epoch {curve.kept_epoch} with {format_number(kept)} was kept"
     if curve.diverged == curve.replicates:
         return text + ", and diverges."
-    return text + (
-        f"; {curve.diverged} of {curve.replicates} diverged and are left out." if curve.diverged else "."
-    )
+    return text + (f"; {curve.diverged} of {curve.replicates} diverged and are left out." if curve.diverged else ".")
 
 
 def _describe_confusion(confusion: Confusion) -> tuple[str, str]:

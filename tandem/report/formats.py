@@ -65,9 +65,7 @@ def format_interval(interval: Interval | None, signed: bool = False) -> tuple[st
         decimals = _decimals(known, 3 if signed else 4)
         texts = [MISSING if x is None else _fixed(x, decimals) for x in (interval.value, low, high)]
     if signed:
-        texts = [
-            text if text[0] in f"{MINUS}{MISSING}" or not text.strip("0.") else f"+{text}" for text in texts
-        ]
+        texts = [text if text[0] in f"{MINUS}{MISSING}" or not text.strip("0.") else f"+{text}" for text in texts]
     between = "" if low is None or high is None else f"{texts[1]} to {texts[2]}"
     return texts[0], between
 

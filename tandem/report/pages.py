@@ -76,9 +76,7 @@ def experiment_page(inputs: PageInputs) -> str:
             diagnoses=inputs.diagnoses,
             endings=records.replicate_rows(inputs.runs),
             diverged=records.diverged_rows(inputs.runs),
-            confusions=draw(
-                figures.draw_confusion, *records.confusions(inputs.evaluations, data.class_names)
-            ),
+            confusions=draw(figures.draw_confusion, *records.confusions(inputs.evaluations, data.class_names)),
             residuals=draw(figures.draw_residuals, *_residuals(inputs)),
             wrong=records.wrong_samples(data, inputs.evaluations, inputs.arrays),
             picture=draw.picture,

@@ -155,10 +155,7 @@ class Confusion:
     def worst(self) -> tuple[str, str, int] | None:
         """The most frequent confusion: true class, predicted class, count; None if nothing is confused."""
         pairs = [
-            (count, i, j)
-            for i, row in enumerate(self.counts)
-            for j, count in enumerate(row)
-            if i != j and count > 0
+            (count, i, j) for i, row in enumerate(self.counts) for j, count in enumerate(row) if i != j and count > 0
         ]
         if not pairs:
             return None
@@ -360,10 +357,7 @@ def interval_plot(comparison: ComparisonRecord) -> IntervalPlot | None:
 def part_rows(evaluations: Mapping[str, EvaluationRecord]) -> tuple[PartRow, ...]:
     """Return every metric on training, validation and test rows, framework by framework within a metric."""
     metrics = dict.fromkeys(
-        metric
-        for evaluation in evaluations.values()
-        for part in evaluation.metrics.values()
-        for metric in part
+        metric for evaluation in evaluations.values() for part in evaluation.metrics.values() for metric in part
     )
     rows = []
     for metric in metrics:
@@ -393,9 +387,7 @@ def validation_gap(evaluation: EvaluationRecord) -> Number:
     return max(gaps, default=None)
 
 
-def curve_panels(
-    histories: Mapping[str, Sequence[History]], runs: Mapping[str, RunRecord]
-) -> tuple[CurvePanel, ...]:
+def curve_panels(histories: Mapping[str, Sequence[History]], runs: Mapping[str, RunRecord]) -> tuple[CurvePanel, ...]:
     """Return one panel per quantity, loss first, with each framework's training and validation curve."""
     quantities: dict[str, None] = {"loss": None}
     for replicates in histories.values():
@@ -414,9 +406,7 @@ def curve_panels(
     return tuple(panels)
 
 
-def _curve(
-    framework: str, part: Part, quantity: str, replicates: Sequence[History], run: RunRecord
-) -> Curve | None:
+def _curve(framework: str, part: Part, quantity: str, replicates: Sequence[History], run: RunRecord) -> Curve | None:
     column = f"{part}_{quantity}"
     if not any(column in history.columns for history in replicates):
         return None
@@ -449,9 +439,7 @@ def _spans_decades(curves: Sequence[Curve]) -> bool:
 
 def replicate_rows(runs: Mapping[str, RunRecord]) -> tuple[ReplicateRow, ...]:
     """Return how every replicate of every framework ended."""
-    return tuple(
-        ReplicateRow(framework, ended) for framework, run in runs.items() for ended in run.replicates
-    )
+    return tuple(ReplicateRow(framework, ended) for framework, run in runs.items() for ended in run.replicates)
 
 
 def diverged_rows(runs: Mapping[str, RunRecord]) -> tuple[ReplicateRow, ...]:
@@ -459,9 +447,7 @@ def diverged_rows(runs: Mapping[str, RunRecord]) -> tuple[ReplicateRow, ...]:
     return tuple(row for row in replicate_rows(runs) if row.ended.outcome == "diverged")
 
 
-def confusions(
-    evaluations: Mapping[str, EvaluationRecord], class_names: Sequence[str]
-) -> tuple[Confusion, ...]:
+def confusions(evaluations: Mapping[str, EvaluationRecord], class_names: Sequence[str]) -> tuple[Confusion, ...]:
     """Return each framework's confusion matrix; a framework whose replicates all diverged has none."""
     found = []
     for framework, evaluation in evaluations.items():
@@ -553,9 +539,7 @@ def wrong_samples(
     )
 
 
-def _wrong(
-    data: DataDescription, framework: str, evaluation: EvaluationRecord, features: Array
-) -> WrongSamples:
+def _wrong(data: DataDescription, framework: str, evaluation: EvaluationRecord, features: Array) -> WrongSamples:
     listed = evaluation.wrong[: len(features)]
     pictures = scale_pixels(features) if has_pictures(data) else None
     flat = np.asarray(features, dtype=np.float64).reshape(len(features), math.prod(data.feature_shape))
@@ -611,9 +595,7 @@ def speed_sentence(rows: Sequence[CostRow]) -> str:
     ratio = (long or 0.0) / (quick or 1.0)
     if ratio < 1.05:
         return f"Epochs of {framework_title(fast)} and {framework_title(slow)} are equally fast, within 5 %."
-    return (
-        f"An epoch of {framework_title(fast)} is {ratio:.2g} times as fast as one of {framework_title(slow)}."
-    )
+    return f"An epoch of {framework_title(fast)} is {ratio:.2g} times as fast as one of {framework_title(slow)}."
 
 
 def model_rows(runs: Mapping[str, RunRecord]) -> tuple[ModelRow, ...]:
@@ -670,9 +652,7 @@ def environment_rows(runs: Mapping[str, RunRecord]) -> tuple[EnvironmentRow, ...
 def native_differences(runs: Mapping[str, RunRecord]) -> dict[str, tuple[str, ...]]:
     """Return, for runs with native constants, each framework's defaults that differ from the other's."""
     return {
-        framework: run.differences
-        for framework, run in runs.items()
-        if run.constants == "native" and run.differences
+        framework: run.differences for framework, run in runs.items() if run.constants == "native" and run.differences
     }
 
 
@@ -713,9 +693,7 @@ def suite_sentence(entries: Sequence[IndexEntry]) -> str:
     """Return what the suite is: "5 experiments on 4 data sets, in Keras and PyTorch."."""
     experiments = len(entries)
     datasets = len({entry.comparison.dataset for entry in entries})
-    frameworks = dict.fromkeys(
-        framework_title(name) for entry in entries for name in entry.comparison.frameworks
-    )
+    frameworks = dict.fromkeys(framework_title(name) for entry in entries for name in entry.comparison.frameworks)
     return (
         f"{experiments} experiment{'s' * (experiments != 1)} on {datasets} data set{'s' * (datasets != 1)}"
         f"{', in ' + ' and '.join(frameworks) if frameworks else ''}."

@@ -19,9 +19,7 @@ from tandem.models import Adam, RmsProp, Sgd
 _PREDICT_ROWS = 4096
 
 
-def trainer(
-    network: keras.Model, rows: Rows, optimizer: Sgd | Adam | RmsProp, *, constants: Constants
-) -> KerasTrainer:
+def trainer(network: keras.Model, rows: Rows, optimizer: Sgd | Adam | RmsProp, *, constants: Constants) -> KerasTrainer:
     """Put a model together with training rows; Keras's own constants are the aligned ones."""
     del constants
     return KerasTrainer(network, rows, optimizer)

@@ -22,9 +22,7 @@ NATIVE_DIFFERENCES = (
 _SEED_RANGE = 2**31
 
 
-def build(
-    architecture: Architecture, *, seed: int, constants: Constants, dtype: str = "float32"
-) -> keras.Model:
+def build(architecture: Architecture, *, seed: int, constants: Constants, dtype: str = "float32") -> keras.Model:
     """Build a model whose outputs are the heads' raw numbers; its ``architecture`` is kept beside it."""
     keras.config.set_floatx(dtype)  # the type of an optimiser's learning rate, too
     keras.utils.set_random_seed(seed % _SEED_RANGE)

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from tandem.datasets.source import Rows
 from tandem.frameworks import Constants
-from tandem.frameworks.torch.layers import TandemNetwork, load_weights, weights
 from tandem.frameworks.torch.gradients import choose_gradients
+from tandem.frameworks.torch.layers import TandemNetwork, load_weights, weights
 from tandem.frameworks.torch.losses import sample_metrics
 from tandem.frameworks.torch.optimizers import make_optimizer
 from tandem.models import Adam, RmsProp, Sgd

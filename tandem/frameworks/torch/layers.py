@@ -77,7 +77,15 @@ class BatchNormalization(nn.Module):
         """Normalise rows (n, features)."""
         if not self.training:
             return torch.batch_norm(
-                rows, self.weight, self.bias, self.running_mean, self.running_var, False, 0.0, self.epsilon, False
+                rows,
+                self.weight,
+                self.bias,
+                self.running_mean,
+                self.running_var,
+                False,
+                0.0,
+                self.epsilon,
+                False,
             )
         with torch.no_grad():
             correction = 1 if self.unbiased and len(rows) > 1 else 0
@@ -115,9 +123,7 @@ class TandemNetwork(nn.Module):
         return self.body[layer.name] if layer.name in self.body else self.heads[layer.name]
 
 
-def build(
-    architecture: Architecture, *, seed: int, constants: Constants, dtype: str = "float32"
-) -> TandemNetwork:
+def build(architecture: Architecture, *, seed: int, constants: Constants, dtype: str = "float32") -> TandemNetwork:
     """Build a module on the best device there is."""
     torch.manual_seed(seed)
     network = TandemNetwork(architecture, constants).to(best_device(), getattr(torch, dtype))
@@ -202,5 +208,7 @@ def summarize(network: TandemNetwork) -> ModelSummary:
         for name, module in named
     )
     return ModelSummary(
-        layers=rows, parameters=sum(row.parameters for row in rows), trainable=sum(row.trainable for row in rows)
+        layers=rows,
+        parameters=sum(row.parameters for row in rows),
+        trainable=sum(row.trainable for row in rows),
     )

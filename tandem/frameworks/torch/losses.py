@@ -13,7 +13,9 @@ def mean_loss(architecture: Architecture, raw: Tensor, targets: Tensor) -> Tenso
     """Return the loss of one head's raw outputs (n, units), its mean over the samples."""
     if architecture.task == "regression":
         values = raw.view(-1)
-        return functional.mse_loss(values, targets) if architecture.loss == "mse" else functional.l1_loss(values, targets)
+        return (
+            functional.mse_loss(values, targets) if architecture.loss == "mse" else functional.l1_loss(values, targets)
+        )
     if architecture.loss == "mse" and architecture.output == "sigmoid":
         return functional.mse_loss(torch.sigmoid(raw.view(-1)), targets.to(raw.dtype))
     if architecture.loss == "mse":

@@ -14,14 +14,15 @@ from tandem.models import Adam, RmsProp, Sgd
 _KERAS_EPSILON = 1e-7
 
 
-def make_optimizer(
-    declared: Sgd | Adam | RmsProp, parameters: Sequence[nn.Parameter], *, aligned: bool
-) -> Stepper:
+def make_optimizer(declared: Sgd | Adam | RmsProp, parameters: Sequence[nn.Parameter], *, aligned: bool) -> Stepper:
     """Return an optimiser for a declaration: Keras's formulas and constants if aligned, else PyTorch's own."""
     if not aligned:
         return NativeStepper(declared, parameters)
-    kinds: dict[type, type[FlatStepper]] = {Sgd: SgdStepper, Adam: AdamStepper, RmsProp: RmsPropStepper}
-    return kinds[type(declared)](declared, parameters)
+    if isinstance(declared, Sgd):
+        return SgdStepper(declared, parameters)
+    if isinstance(declared, Adam):
+        return AdamStepper(declared, parameters)
+    return RmsPropStepper(declared, parameters)
 
 
 class Stepper(ABC):
@@ -62,8 +63,7 @@ class FlatStepper(Stepper):
         for parameter, values in zip(parameters, self.vector.split(sizes), strict=True):
             parameter.data = values.view(parameter.shape)
         self.gradients = [
-            part.view(parameter.shape)
-            for parameter, part in zip(parameters, self.gradient.split(sizes), strict=True)
+            part.view(parameter.shape) for parameter, part in zip(parameters, self.gradient.split(sizes), strict=True)
         ]
         self.memory = {name: torch.zeros_like(self.vector) for name in self.slots}
         self.steps = 0
@@ -159,7 +159,10 @@ class NativeStepper(Stepper):
         self.optimizer: torch.optim.Optimizer
         if isinstance(declared, Sgd):
             self.optimizer = torch.optim.SGD(
-                self.parameters, declared.learning_rate, momentum=declared.momentum, nesterov=declared.nesterov
+                self.parameters,
+                declared.learning_rate,
+                momentum=declared.momentum,
+                nesterov=declared.nesterov,
             )
         elif isinstance(declared, Adam):
             self.optimizer = torch.optim.Adam(

@@ -38,5 +38,7 @@ def load(directory: Path, architecture: Architecture, constants: Constants) -> T
     try:
         network.load_state_dict(state)
     except (RuntimeError, TypeError):
-        raise ModelError(f"{path}: its layers are not those of params.yaml; run `dvc repro` to train it again") from None
+        raise ModelError(
+            f"{path}: its layers are not those of params.yaml; run `dvc repro` to train it again"
+        ) from None
     return network

@@ -82,7 +82,7 @@ def compare(*, experiment: str, description: str, dataset: str, results: Mapping
 
 def _differences(task: Task, names: tuple[str, ...], results: Mapping[str, Results]) -> tuple[MetricDifference, ...]:
     first, second = (results[name] for name in names)
-    shared = [number for number in first.finished if number in second.finished]
+    shared = _shared(first, second)
     if not shared:
         return ()
     values, resamples, each = [], [], []
@@ -107,6 +107,16 @@ def _differences(task: Task, names: tuple[str, ...], results: Mapping[str, Resul
     )
 
 
+def _shared(first: Results, second: Results) -> list[int]:
+    return [number for number in first.finished if number in second.finished]
+
+
+def _mean(metric: str, result: Results, replicates: Sequence[int]) -> float:
+    """Return a main metric over some replicates; main metrics are averages over samples."""
+    task, outputs = result.record.task, result.outputs
+    return float(np.mean([metrics.compute(task, result.targets, outputs[i])[metric] for i in replicates]))
+
+
 def _shared_mistakes(
     task: Task, names: tuple[str, ...], results: Mapping[str, Results]
 ) -> tuple[int | None, dict[str, int]]:
@@ -127,9 +137,11 @@ def verdict(main: str, results: Mapping[str, Results], differences: Sequence[Met
     if found is not None:
         first, second = TITLES[found.first], TITLES[found.second]
         interval = found.samples
+        shared = _shared(results[found.first], results[found.second])
+        one, other = (_mean(main, results[name], shared) for name in (found.first, found.second))
         numbers = (
-            f"{title} {_format(values[found.first].value)} in {first} and {_format(values[found.second].value)} in "
-            f"{second}, difference {_interval(interval)}"
+            f"{title} {_format(one)} in {first} and {_format(other)} in {second}"
+            f"{' over the replicates that finished in both' if diverged else ''}, difference {_interval(interval)}"
         )
         low, high = interval.low or 0.0, interval.high or 0.0
         if low == high == 0:

@@ -433,7 +433,11 @@ def output_values(architecture: Architecture, raw: np.ndarray) -> np.ndarray:
     if architecture.output == "linear":
         return raw
     if architecture.output == "sigmoid":
-        positive = np.where(raw >= 0, 1 / (1 + np.exp(-np.abs(raw))), 1 - 1 / (1 + np.exp(-np.abs(raw))))
-        return np.concatenate([1 - positive, positive], axis=1)
+        rarer = np.exp(-np.abs(raw))  # neither overflows, nor is a small probability rounded to 0
+        likelier, rarer = 1 / (1 + rarer), rarer / (1 + rarer)
+        positive = raw >= 0
+        return np.concatenate(
+            [np.where(positive, rarer, likelier), np.where(positive, likelier, rarer)], axis=1
+        )
     shifted = np.exp(raw - raw.max(axis=1, keepdims=True))
     return shifted / shifted.sum(axis=1, keepdims=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +55,7 @@ def _read_npy(path: Path) -> np.ndarray:
         array = np.load(path, allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise DataError(f"{path}: cannot be read as .npy ({error}); write it with numpy.save") from None
-    if array.ndim == 0 or not np.issubdtype(array.dtype, np.number):
+    if array.ndim == 0 or not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
         raise DataError(
             f"{path}: holds {array.dtype} of shape {array.shape}; give an array of numbers, one row a sample"
         )
@@ -64,27 +64,38 @@ def _read_npy(path: Path) -> np.ndarray:
 
 def _read_csv(path: Path, description: DataDescription) -> np.ndarray:
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True, encoding="utf-8-sig")
+        # The header is read as a row: pandas would take a cell too many in every row as row labels.
+        table = pd.read_csv(
+            path, header=None, dtype=str, keep_default_na=False, skipinitialspace=True, encoding="utf-8-sig"
+        )
     except pd.errors.EmptyDataError:
         raise DataError(f"{path}: is empty; give a header line and at least one row") from None
     except (pd.errors.ParserError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as CSV ({str(error).strip()}); save it as UTF-8 CSV") from None
+    header, table = [str(name) for name in table.iloc[0]], table.iloc[1:]
     names = list(description.feature_names)
     size = int(np.prod(description.feature_shape))
     if not names:
-        if len(table.columns) != size:
+        if len(header) != size:
             raise DataError(
-                f"{path}: {len(table.columns)} columns, '{description.dataset}' needs {size}, one for each pixel"
+                f"{path}: {len(header)} columns, '{description.dataset}' needs {size}, one for each pixel"
             )
-        names = list(table.columns)
-    missing = [name for name in names if name not in table.columns]
+        return _table_numbers(path, table, dict(enumerate(header))).reshape(-1, *description.feature_shape)
+    missing = [name for name in names if name not in header]
     if missing:
         raise DataError(
             f"{path}: column '{missing[0]}' is missing{_others(missing[1:])}; it has "
-            f"{suggest(missing[0], list(table.columns)).removeprefix('allowed: ')}"
+            f"{suggest(missing[0], header).removeprefix('allowed: ')}"
         )
-    columns = [_numbers(path, table[name], name) for name in names]
-    return np.column_stack(columns).reshape(-1, *description.feature_shape)
+    twice = [name for name in names if header.count(name) > 1]
+    if twice:
+        raise DataError(f"{path}: column '{twice[0]}' stands twice; remove one of the two")
+    return _table_numbers(path, table, {header.index(name): name for name in names})
+
+
+def _table_numbers(path: Path, table: pd.DataFrame, columns: Mapping[int, str]) -> np.ndarray:
+    """Return the numbers (n, columns) of some columns, by position and name."""
+    return np.column_stack([_numbers(path, table.iloc[:, place], name) for place, name in columns.items()])
 
 
 def _numbers(path: Path, column: pd.Series, name: str) -> np.ndarray:

@@ -50,7 +50,8 @@ def fit_scaler(features: np.ndarray, rows: np.ndarray, declared: Standardize) ->
         return Scaler(method="none", per=declared.per, center=(0.0,), scale=(1.0,))
     low, mean, high, deviation = _statistics(features, rows, declared.per)
     center, scale = (mean, deviation) if declared.method == "zscore" else (low, high - low)
-    scale = np.where(scale > 0, scale, 1.0)
+    varies = high > low  # the deviation of equal numbers is not always 0: their mean is rounded
+    center, scale = np.where(varies, center, low), np.where(varies & (scale > 0), scale, 1.0)
     assert center.size in (1, size)  # noqa: S101  (one for all features, or one for each)
     return Scaler(method=declared.method, per=declared.per, center=tuple(center.tolist()), scale=tuple(scale.tolist()))
 

@@ -6,6 +6,7 @@ A process that is killed leaves at most a ``*.partial-*`` entry, which the next 
 from __future__ import annotations
 
 import errno
+import glob
 import json
 import os
 import shutil
@@ -34,11 +35,26 @@ def new_directory(path: Path) -> Iterator[Path]:
         try:
             partial.chmod(0o755)
             yield partial
-            if path.exists():
-                shutil.rmtree(path)
-            partial.replace(path)
+            _exchange(partial, path)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+
+
+def _exchange(partial: Path, path: Path) -> None:
+    """Put a finished directory in the place of the old one, which comes back if that fails."""
+    old = path.with_name(f"{path.name}.partial-old-{os.getpid()}")
+    if path.exists():
+        path.rename(old)
+    try:
+        partial.replace(path)
+    except BaseException:
+        if old.exists():
+            old.rename(path)
+        raise
+    if old.is_dir() and not old.is_symlink():
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        old.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -92,13 +108,19 @@ def load_array(path: Path) -> np.ndarray:
 
 def _sweep(path: Path) -> None:
     """Remove what killed writers of ``path`` left."""
-    patterns = (f"{path.name}.partial-*", f"{path.stem}.partial-*{path.suffix}")
-    for pattern in patterns:
+    name, stem, suffix = (glob.escape(part) for part in (path.name, path.stem, path.suffix))
+    for pattern in (f"{name}.partial-*", f"{stem}.partial-*{suffix}"):
         for left in path.parent.glob(pattern):
             if left.is_dir():
                 shutil.rmtree(left, ignore_errors=True)
             else:
                 left.unlink(missing_ok=True)
+
+
+_NOT_WRITABLE = {
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EFBIG,
+    errno.EIO,
+}  # fmt: skip
 
 
 @contextmanager
@@ -107,12 +129,12 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno == errno.ENOSPC:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StorageError(
                 f"{path}: no space left on the device; nothing was kept of it; free some space "
                 "(`tandem clean` removes old runs) and run again"
             ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        if error.errno in _NOT_WRITABLE:
             raise StorageError(
                 f"{path}: cannot be written ({error.strerror}); nothing was kept of it; "
                 "make the folder writable and run again"

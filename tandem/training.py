@@ -134,7 +134,7 @@ def train_replicate(
     replicate: int,
     checkpoints: Checkpoints,
     *,
-    on_epoch: Callable[[Progress], None] = lambda progress: None,
+    on_epoch: Callable[[Progress], None] | None = None,
     clock: Clock = time.perf_counter,
 ) -> Trained:
     """Train one replicate from its checkpoint, or from the beginning where there is none.
@@ -180,7 +180,8 @@ def train_replicate(
         run.wall_times.append(time.time())
         if _note(run, values, declared.early_stopping, declared.epochs):
             best = framework.weights(network)
-        on_epoch(_progress(run, experiment, replicate))
+        if on_epoch is not None:
+            on_epoch(_progress(run, experiment, replicate))
         if not run.stopped:
             kept = {f"best/{name}": array for name, array in best.items()}
             checkpoints.save(replicate, vars(run), partial(_state_with, trainer, kept))

@@ -40,9 +40,9 @@ def read_idx(path: Path) -> np.ndarray:
         raise DataError(f"{path}: missing; run `dvc repro` to fetch it") from None
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: damaged ({error}); delete it and run `dvc repro`") from None
-    if len(data) < 4 or data[:3] != b"\x00\x00\x08":
+    axes = data[3] if len(data) > 3 else 0
+    if len(data) < 4 + 4 * axes or data[:3] != b"\x00\x00\x08":
         raise DataError(f"{path}: no IDX file of unsigned bytes; delete it and run `dvc repro`")
-    axes = data[3]
     shape = tuple(np.frombuffer(data, dtype=">u4", count=axes, offset=4).tolist())
     values = np.frombuffer(data, dtype=np.uint8, offset=4 + 4 * axes)
     if values.size != np.prod(shape):

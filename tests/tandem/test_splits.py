@@ -82,7 +82,7 @@ def test_stratified_parts_keep_the_classes_shares():
     parts = divide(rows, None, holdout(stratify=True))
     for part in numbers(parts):
         shares = np.bincount(rows.targets[part]) / len(part)
-        assert shares == pytest.approx([0.8, 0.15, 0.05], abs=0.003)
+        assert shares == pytest.approx([0.8, 0.15, 0.05], abs=0.004)
 
 
 def test_other_seeds_divide_otherwise_and_the_same_seeds_the_same():

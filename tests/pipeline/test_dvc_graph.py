@@ -1,0 +1,235 @@
+"""The graph by real DVC: what runs, what re-runs, what each stage reads, and what DVC's commands say."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+sys.path.append(str(Path(__file__).parents[1]))
+
+from workspace import RECORDER, Workspace, make_workspace
+
+SUITE = ("five-rule", "digits-mlp")
+# Outs whose bytes hold wall-clock times; everything else is the same in two runs.
+TIMED = (re.compile(r"timings/.*"), re.compile(r"logs/.*"), re.compile(r"reports/.*\.html"))
+
+
+@dataclass(frozen=True)
+class Reproduced:
+    """A workspace after ``dvc repro``, with what its stages' processes imported and opened."""
+
+    workspace: Workspace
+    output: str
+    records: Path
+    lock: dict
+
+
+@pytest.fixture(scope="module")
+def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Reproduced:
+    folder = tmp_path_factory.mktemp("graph")
+    workspace = make_workspace(folder, suite=SUITE, repository=True)
+    records = folder / "records"
+    records.mkdir()
+    (folder / "site").mkdir()
+    (folder / "site" / "sitecustomize.py").write_text(RECORDER, encoding="utf-8")
+    recorded = Workspace(
+        workspace.root,
+        workspace.environment
+        | {"PYTHONPATH": f"{workspace.root}:{folder / 'site'}", "TANDEM_TEST_RECORDS": str(records)},
+    )
+    output = recorded.dvc("repro")
+    return Reproduced(workspace, output, records, read_lock(workspace))
+
+
+def read_lock(workspace: Workspace) -> dict:
+    return YAML(typ="safe").load((workspace.root / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+
+
+def ran(output: str) -> set[str]:
+    return set(re.findall(r"Running stage '([^']+)'", output))
+
+
+def test_every_stage_runs_once(reproduced):
+    runs = [f"{experiment}-{framework}" for experiment in SUITE for framework in ("keras", "torch")]
+    expected = {"check", "index"}
+    expected |= {f"{stage}@{name}" for stage in ("fetch", "split", "standardize") for name in ("five-rule", "digits")}
+    expected |= {f"{stage}@{run}" for stage in ("train", "evaluate") for run in runs}
+    expected |= {f"{stage}@{name}" for stage in ("compare", "report") for name in SUITE}
+    assert ran(reproduced.output) == expected
+
+
+def test_a_second_run_does_nothing(reproduced):
+    assert "Data and pipelines are up to date." in reproduced.workspace.dvc("repro")
+    assert reproduced.workspace.dvc("status").strip() == "Data and pipelines are up to date."
+
+
+def covered(path: str, declared: list[str]) -> bool:
+    return any(path == dep or path.startswith(f"{dep}/") for dep in declared)
+
+
+def test_every_module_that_a_stage_imports_is_a_dependency_of_it(reproduced):
+    missing = {}
+    for stage, entry in reproduced.lock.items():
+        lines = record_of(reproduced, entry["cmd"])
+        imported = [line.removeprefix("import ") for line in lines if line.startswith("import ")]
+        own = [path for path in imported if path.endswith(".py") and not path.endswith("stages/__init__.py")]
+        assert any(path.startswith("stages/") for path in own), f"{stage} recorded nothing"
+        deps = [dep["path"] for dep in entry["deps"]]
+        lacking = [path for path in own if not covered(path, deps) and path != "tandem/__init__.py"]
+        if lacking:
+            missing[stage] = lacking
+    assert not missing
+
+
+def test_every_module_dependency_is_one_that_the_stage_imports(reproduced):
+    unused = {}
+    for stage, entry in reproduced.lock.items():
+        imported = [line.removeprefix("import ") for line in record_of(reproduced, entry["cmd"])]
+        code = [dep["path"] for dep in entry["deps"] if dep["path"].startswith(("tandem/", "stages/"))]
+        extra = [dep for dep in code if not any(covered(path, [dep]) for path in imported)]
+        # A source may download; which one does is not known in dvc.yaml.
+        extra = [dep for dep in extra if dep != "tandem/datasets/download.py"]
+        if extra:
+            unused[stage] = extra
+    assert not unused
+
+
+def test_every_data_file_that_a_stage_opens_is_a_dependency_or_out_of_it(reproduced):
+    for stage, entry in reproduced.lock.items():
+        opened = {line.removeprefix("open ") for line in record_of(reproduced, entry["cmd"]) if line.startswith("open ")}
+        known = [part["path"] for kind in ("deps", "outs") for part in entry.get(kind, [])]
+        strays = {
+            path
+            for path in opened
+            if path.startswith(("data/", "models/", "timings/", "evaluation/", "comparison/", "metrics/", "reports/"))
+            and ".partial-" not in path
+            and not covered(path, known)
+        }
+        assert not strays, f"{stage} opens {strays}"
+
+
+def test_only_evaluate_opens_the_test_rows(reproduced):
+    openers = {
+        path.name.partition("-")[0]
+        for path in reproduced.records.iterdir()
+        for line in path.read_text().splitlines()
+        if line.startswith("open ") and re.search(r"data/split/[^/]+/test/", line)
+    }
+    assert openers == {"stages.evaluate"}
+
+
+def record_of(reproduced: Reproduced, command: str) -> list[str]:
+    name = command.removeprefix("python -m ").replace('"', "")
+    stage, _, rest = name.partition(" ")
+    arguments = [rest] if not rest else rest.split(" ", 1) if "compare" in stage or "report" in stage else rest.split()
+    file = "-".join([stage, *(part for part in arguments if part)]).replace(" ", "+")
+    return (reproduced.records / file).read_text().splitlines()
+
+
+def test_dvc_commands_say_something_sensible(reproduced):
+    workspace = reproduced.workspace
+    metrics = json.loads(workspace.dvc("metrics", "show", "--json"))[""]["data"]
+    assert set(metrics) == {f"metrics/{name}/{fw}.json" for name in SUITE for fw in ("keras", "torch")}
+    for shown in metrics.values():
+        assert 0 <= shown["data"]["test_accuracy"] <= 1
+    assert "train@five-rule-keras" in workspace.dvc("dag", "--mermaid")
+    workspace.edit("{name: adam, learning_rate: 0.001}", "{name: adam, learning_rate: 0.002}")
+    try:
+        changed = workspace.dvc("params", "diff", "--json")
+        assert "experiments.five-rule.optimizer.learning_rate" in changed
+    finally:
+        workspace.edit("{name: adam, learning_rate: 0.002}", "{name: adam, learning_rate: 0.001}")
+    plots = json.loads(workspace.dvc("plots", "show", "--json", "-o", "plots"))
+    assert any("history/five-rule/keras.csv" in name for name in plots["data"])
+
+
+def test_push_and_pull_of_a_remote(reproduced, tmp_path):
+    workspace = reproduced.workspace
+    workspace.dvc("remote", "add", "--local", "-d", "store", str(tmp_path / "store"))
+    workspace.dvc("push", "-q")
+    model = workspace.root / "models/five-rule/torch/replicate-0/model.pt"
+    before = model.read_bytes()
+    workspace.run("git", "clone", "-q", str(workspace.root), str(tmp_path / "clone"))
+    (tmp_path / "clone" / "dvc.lock").write_bytes((workspace.root / "dvc.lock").read_bytes())
+    clone = Workspace(tmp_path / "clone", workspace.environment)
+    clone.dvc("remote", "add", "--local", "-d", "store", str(tmp_path / "store"))
+    clone.dvc("pull", "-q")
+    assert (clone.root / model.relative_to(workspace.root)).read_bytes() == before
+
+
+def test_the_flow_leaves_what_dvc_repro_leaves(reproduced, tmp_path):
+    """A fresh run by the Prefect flow gives the same bytes, timed outs aside, and nothing for DVC to do."""
+    other = make_workspace(tmp_path, suite=SUITE, repository=True)
+    done = other.tandem("run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "report: file://" in done.stdout
+    assert other.dvc("status").strip() == "Data and pipelines are up to date."
+    assert not ran(other.dvc("repro"))
+    lock = read_lock(other)
+    assert untimed(lock) == untimed(reproduced.lock)
+    timed = {path for path in differing_outs(lock, reproduced.lock) if any(rule.fullmatch(path) for rule in TIMED)}
+    assert timed, "nothing holds a wall-clock time: the list of exceptions is not needed"
+
+
+def test_two_runs_differ_in_nothing_but_the_named_exceptions(reproduced, tmp_path):
+    """`--force` runs everything afresh; checkpoints and the run cache cannot help."""
+    workspace = make_workspace(tmp_path, suite=SUITE[:1], repository=True)
+    workspace.dvc("repro")
+    for path in differing_outs(read_lock(workspace), reproduced.lock):
+        assert any(rule.fullmatch(path) for rule in TIMED), f"{path} differs between two runs"
+
+
+def outs_of(lock: dict) -> dict[str, str]:
+    return {out["path"]: out["md5"] for entry in lock.values() for out in entry.get("outs", [])}
+
+
+def differing_outs(one: dict, two: dict) -> set[str]:
+    first, second = outs_of(one), outs_of(two)
+    shared = set(first) & set(second)
+    assert shared
+    return {path for path in shared if first[path] != second[path]}
+
+
+def untimed(lock: dict) -> dict:
+    """Drop what holds or depends on wall-clock times."""
+    timed = {"timings", "logs", "reports"}
+
+    def kept(parts: list[dict]) -> list[dict]:
+        return [part for part in parts if part["path"].split("/")[0] not in timed]
+
+    return {
+        stage: entry | {kind: kept(entry[kind]) for kind in ("deps", "outs") if kind in entry}
+        for stage, entry in lock.items()
+    }
+
+
+def test_a_learning_rate_re_runs_its_own_experiment_alone(reproduced):
+    workspace = reproduced.workspace
+    workspace.edit("{name: adam, learning_rate: 0.001}", "{name: adam, learning_rate: 0.01}")
+    output = workspace.dvc("repro")
+    runs = ("five-rule-keras", "five-rule-torch")
+    assert ran(output) == {
+        "check", "compare@five-rule", "report@five-rule", "index",
+        *(f"train@{run}" for run in runs), *(f"evaluate@{run}" for run in runs),
+    }  # fmt: skip
+
+
+def test_a_run_that_is_not_planned_is_refused_before_anything_runs(reproduced):
+    workspace = reproduced.workspace
+    workspace.edit("  experiments: [five-rule, digits-mlp]", "  experiments: [five-rule, coffee]")
+    try:
+        done = workspace.call(sys.executable, "-m", "dvc", "repro")
+        assert done.returncode != 0
+        assert (
+            "error: runs.yaml: not the plan of params.yaml: it lacks coffee-keras, coffee-torch; has digits-mlp-keras, "
+            "digits-mlp-torch, which the suite does not; run `tandem plan`"
+        ) in done.stdout + done.stderr
+        assert ran(done.stdout) == {"check"}
+    finally:
+        workspace.edit("  experiments: [five-rule, coffee]", "  experiments: [five-rule, digits-mlp]")

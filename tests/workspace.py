@@ -1,0 +1,170 @@
+"""Real workspaces for tests: the product's own files in a scratch git + DVC repository, with small data."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+FILES = ("params.yaml", "runs.yaml", "dvc.yaml", ".dvcignore", ".gitignore")
+FOLDERS = ("tandem", "stages", "flows", "dvcgraph")
+
+# Writes down, for each process of a stage, what it imported from the workspace and which data it opened.
+RECORDER = '''
+import atexit, os, sys
+opened = set()
+def note(event, arguments):
+    if event == "open" and isinstance(arguments[0], (str, bytes)):
+        opened.add(os.path.abspath(os.fsdecode(arguments[0])))
+sys.addaudithook(note)
+def write():
+    root = os.getcwd() + os.sep
+    stage = getattr(sys.modules.get("__main__"), "__spec__", None)
+    if stage is None or not stage.name.startswith("stages."):
+        return
+    loaded = {getattr(module, "__file__", None) or "" for module in list(sys.modules.values())}
+    name = "-".join([stage.name, *sys.argv[1:]]).replace(" ", "+")
+    with open(os.path.join(os.environ["TANDEM_TEST_RECORDS"], name), "w") as file:
+        for kind, paths in (("import", loaded), ("open", opened)):
+            for path in sorted(paths):
+                if path.startswith(root):
+                    file.write(kind + " " + path[len(root):] + "\\n")
+atexit.register(write)
+'''
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A scratch project with an environment of its own."""
+
+    root: Path
+    environment: dict[str, str]
+
+    def call(self, *command: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in the workspace and wait for it."""
+        return subprocess.run(
+            command, cwd=self.root, env=self.environment | more, capture_output=True, text=True, check=False
+        )
+
+    def stage(self, name: str, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """Run ``python -m stages.<name>``."""
+        return self.call(sys.executable, "-m", f"stages.{name}", *arguments, **more)
+
+    def run(self, *command: str) -> str:
+        """Run a command that must succeed; return its output."""
+        done = self.call(*command)
+        assert done.returncode == 0, f"{command}: {done.stdout[-3000:]}{done.stderr[-3000:]}"
+        return done.stdout
+
+    def dvc(self, *arguments: str) -> str:
+        """Run ``dvc``, which must succeed; return its output."""
+        return self.run(sys.executable, "-m", "dvc", *arguments)
+
+    def tandem(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """Run the ``tandem`` command."""
+        code = "from flows.command_line import main; main()"
+        return self.call(sys.executable, "-c", code, *arguments, **more)
+
+    def edit(self, old: str, new: str) -> None:
+        """Replace a text that stands once in params.yaml."""
+        path = self.root / "params.yaml"
+        text = path.read_text(encoding="utf-8")
+        assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in params.yaml"
+        path.write_text(text.replace(old, new), encoding="utf-8")
+
+    def prepare(self, dataset: str) -> None:
+        """Split and standardize a data set whose raw files are there, or fetch it first."""
+        if not (self.root / "data/raw" / dataset).exists():
+            assert self.stage("fetch", dataset).returncode == 0
+        for name in ("split", "standardize"):
+            done = self.stage(name, dataset)
+            assert done.returncode == 0, done.stderr
+
+
+def hermetic(home: Path) -> dict[str, str]:
+    """Return an environment that sees no file of the user's, no mirror and no switch of Tandem's."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TANDEM_", "PREFECT_", "DVC"))}
+    return kept | {
+        "HOME": str(home),
+        "XDG_CONFIG_HOME": str(home / "config"),
+        "DVC_SITE_CACHE_DIR": str(home / "dvc-site"),
+        "DVC_GLOBAL_CONFIG_DIR": str(home / "dvc-global"),
+        "DVC_SYSTEM_CONFIG_DIR": str(home / "dvc-system"),
+        "DVC_NO_ANALYTICS": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_AUTHOR_NAME": "Test", "GIT_AUTHOR_EMAIL": "test@example.invalid",
+        "GIT_COMMITTER_NAME": "Test", "GIT_COMMITTER_EMAIL": "test@example.invalid",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "COLUMNS": "200",
+    }  # fmt: skip
+
+
+def make_workspace(folder: Path, *, suite: tuple[str, ...] = (), repository: bool = False) -> Workspace:
+    """Copy the product's files into an empty folder, with every experiment in miniature.
+
+    Args:
+        folder: to be made.
+        suite: experiments that run; none: those of the committed suite.
+        repository: also make it a git and DVC repository with one commit.
+    """
+    root = folder / "project"
+    root.mkdir(parents=True)
+    for name in FILES:
+        shutil.copy(REPOSITORY / name, root / name)
+    for name in FOLDERS:
+        shutil.copytree(REPOSITORY / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (root / "reports").mkdir()
+    params = miniature((root / "params.yaml").read_text(encoding="utf-8"))
+    if suite:
+        params = re.sub(r"(?m)^  experiments: \[.*\]$", f"  experiments: [{', '.join(suite)}]", params, count=1)
+    (root / "params.yaml").write_text(params, encoding="utf-8")
+    workspace = Workspace(root, hermetic(folder / "home") | {"PYTHONPATH": str(root)})
+    assert workspace.tandem("plan").returncode == 0
+    if repository:
+        shutil.copytree(REPOSITORY / ".dvc", root / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp", "*.local"))
+        for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "start"]):
+            workspace.run("git", *command)
+    return workspace
+
+
+def miniature(params: str) -> str:
+    """Shrink every experiment of a params.yaml to seconds, and leave all else as it is."""
+    smaller = {"epochs": 2, "replicates": 2, "repeat": 2, "patience": 2}
+    for key, value in smaller.items():
+        params = re.sub(rf"\b{key}: \d+", f"{key}: {value}", params)
+    params = params.replace("samples: 6000, test_samples: 20000", "samples: 300, test_samples: 200")
+    params = params.replace("test_samples: 2000,", "test_samples: 300,")
+    params = params.replace("{method: first-n, valid: 1000}", "{method: first-n, valid: 60}")
+    return params.replace("{method: first-n, valid: 5000}", "{method: first-n, valid: 100}")
+
+
+def write_raw_files(root: Path) -> None:
+    """Write small files in the formats of the data sets that are otherwise downloaded."""
+    generator = np.random.default_rng(0)
+    fashion = root / "data/raw/fashion"
+    fashion.mkdir(parents=True)
+    for prefix, count in (("train", 400), ("t10k", 150)):
+        labels = generator.integers(0, 10, count)
+        images = np.clip(generator.normal(30 + 20 * labels[:, None, None], 40, (count, 28, 28)), 0, 255)
+        for kind, values in (("images-idx3", images), ("labels-idx1", labels)):
+            head = bytes([0, 0, 8, values.ndim]) + np.array(values.shape, dtype=">u4").tobytes()
+            data = gzip.compress(head + values.astype(np.uint8).tobytes(), mtime=0)
+            (fashion / f"{prefix}-{kind}-ubyte.gz").write_bytes(data)
+    housing = root / "data/raw/housing"
+    housing.mkdir(parents=True)
+    count = 400
+    columns = [
+        generator.uniform(-124, -114, count), generator.uniform(32, 42, count), generator.integers(1, 52, count),
+        generator.integers(500, 5000, count), generator.integers(100, 900, count), generator.integers(300, 3000, count),
+        generator.integers(100, 900, count), generator.uniform(0.5, 10, count), generator.uniform(2e4, 5e5, count),
+    ]  # fmt: skip
+    np.savetxt(housing / "cal_housing.data", np.column_stack(columns), delimiter=",", fmt="%.6f")

@@ -17,7 +17,8 @@ from stages import paths
 from tandem.errors import DataError, ParameterError, TandemError, suggest
 
 app = typer.Typer(
-    help="Train an experiment in Keras and in PyTorch from one declaration, and compare the two.",
+    help="Train an experiment in Keras and in PyTorch from one declaration, and compare the two.\n\n"
+    "--debug, anywhere on the line, shows the traceback of an error.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

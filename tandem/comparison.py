@@ -130,40 +130,62 @@ def _shared_mistakes(
 def verdict(main: str, results: Mapping[str, Results], differences: Sequence[MetricDifference]) -> str:
     """Say in a sentence how the results compare by the main metric."""
     diverged = {name: result.record.diverged for name, result in results.items() if result.record.diverged}
-    parts = []
     title = METRIC_TITLES[main]
     values = {name: _estimate(result.record.estimates, main) for name, result in results.items()}
     found = next((difference for difference in differences if difference.metric == main), None)
     if found is not None:
-        first, second = TITLES[found.first], TITLES[found.second]
-        interval = found.samples
         shared = _shared(results[found.first], results[found.second])
-        one, other = (_mean(main, results[name], shared) for name in (found.first, found.second))
-        numbers = (
-            f"{title} {_format(one)} in {first} and {_format(other)} in {second}"
-            f"{' over the replicates that finished in both' if diverged else ''}, difference {_interval(interval)}"
-        )
-        low, high = interval.low or 0.0, interval.high or 0.0
-        if low == high == 0:
-            parts.append(
-                f"{first} and {second} do equally well on every test row: {title} "
-                f"{_interval(values[found.first])} in both"
-            )
-        elif low <= 0 <= high:
-            parts.append(f"No difference can be told between {first} and {second} on these test rows: {numbers}")
-        else:
-            higher = (interval.value or 0) > 0
-            better = second if higher == found.higher_is_better else first
-            worse = first if better == second else second
-            parts.append(f"{better} does better than {worse} on these test rows: {numbers}")
+        means = {name: _mean(main, results[name], shared) for name in (found.first, found.second)}
+        over = " over the replicates that finished in both" if diverged else ""
+        parts = [_verdict_of_two(found, title, values, means, over)]
     else:
-        for name, interval in values.items():
-            if interval.value is not None:
-                parts.append(f"{TITLES[name]} reaches {title} {_interval(interval)} on the test rows")
+        parts = [
+            f"{TITLES[name]} reaches {title} {_interval(interval)} on the test rows"
+            for name, interval in values.items()
+            if interval.value is not None
+        ]
     for name, replicates in diverged.items():
         total = len(results[name].outputs)
         parts.append(f"{TITLES[name]} diverged in {len(replicates)} of {total} replicates")
     return "; ".join(parts) + "."
+
+
+def _verdict_of_two(
+    found: MetricDifference, title: str, values: Mapping[str, Interval], means: Mapping[str, float], over: str
+) -> str:
+    """Claim a difference only where it holds over the test samples and, with replicates, over the seeds."""
+    first, second = TITLES[found.first], TITLES[found.second]
+    if found.samples.low == found.samples.high == 0:
+        return (
+            f"{first} and {second} do equally well on every test row: {title} {_interval(values[found.first])} in both"
+        )
+    numbers = (
+        f"{title} {_format(means[found.first])} in {first} and {_format(means[found.second])} in {second}{over}, "
+        f"difference {_interval(found.samples)}"
+    )
+    if not _excludes_zero(found.samples):
+        return f"No difference can be told between {first} and {second} on these test rows: {numbers}"
+    higher = (found.samples.value or 0) > 0
+    better, worse = (second, first) if higher == found.higher_is_better else (first, second)
+    if found.seeds is None:
+        return (
+            f"The one {better} network does better than the one {worse} network on these test rows: {numbers}; "
+            "a single seed cannot tell whether the frameworks differ"
+        )
+    if _excludes_zero(found.seeds):
+        return f"{better} does better than {worse} on these test rows, and over seeds: {numbers}; {_seeds(found.seeds)}"
+    return (
+        f"These {better} networks do better than these {worse} networks on the test rows, but over seeds no difference "
+        f"can be told between the frameworks: {numbers}; {_seeds(found.seeds)}"
+    )
+
+
+def _excludes_zero(interval: Interval) -> bool:
+    return interval.low is not None and interval.high is not None and not interval.low <= 0 <= interval.high
+
+
+def _seeds(interval: Interval) -> str:
+    return f"over {interval.n} seeds {_format(interval.low)} to {_format(interval.high)}"
 
 
 def _estimate(estimates: Sequence[MetricEstimate], metric: str) -> Interval:

@@ -65,7 +65,7 @@ def evaluate(
         metrics={part: _by_replicate(task, outputs[part], targets[part]) for part in outputs if len(targets[part])},
         recorded_valid=tuple(recorded_valid),
         estimates=_estimates(task, targets["test"], [output.values for output in tested]),
-        wrong=_most_wrong(task, targets["test"], outputs["test"][0]),
+        wrong=_most_wrong(task, targets["test"], tested[0] if tested else None),
         confusion=_confusion(targets["test"], tested, classes),
         diverged=tuple(number for number, output in enumerate(outputs["test"]) if output is None),
     )

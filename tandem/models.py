@@ -436,8 +436,6 @@ def output_values(architecture: Architecture, raw: np.ndarray) -> np.ndarray:
         rarer = np.exp(-np.abs(raw))  # neither overflows, nor is a small probability rounded to 0
         likelier, rarer = 1 / (1 + rarer), rarer / (1 + rarer)
         positive = raw >= 0
-        return np.concatenate(
-            [np.where(positive, rarer, likelier), np.where(positive, likelier, rarer)], axis=1
-        )
+        return np.concatenate([np.where(positive, rarer, likelier), np.where(positive, likelier, rarer)], axis=1)
     shifted = np.exp(raw - raw.max(axis=1, keepdims=True))
     return shifted / shifted.sum(axis=1, keepdims=True)

@@ -77,9 +77,7 @@ def _read_csv(path: Path, description: DataDescription) -> np.ndarray:
     size = int(np.prod(description.feature_shape))
     if not names:
         if len(header) != size:
-            raise DataError(
-                f"{path}: {len(header)} columns, '{description.dataset}' needs {size}, one for each pixel"
-            )
+            raise DataError(f"{path}: {len(header)} columns, '{description.dataset}' needs {size}, one for each pixel")
         return _table_numbers(path, table, dict(enumerate(header))).reshape(-1, *description.feature_shape)
     missing = [name for name in names if name not in header]
     if missing:

@@ -184,7 +184,7 @@ class EvaluationRecord(Record):
     metrics: dict[Part, dict[str, tuple[Number, ...]]]  # part -> metric -> one value per replicate
     recorded_valid: tuple[Number, ...]  # validation loss that training recorded for the kept epoch
     estimates: tuple[MetricEstimate, ...]  # on the test rows, main metric first
-    wrong: tuple[WrongSample, ...]  # first replicate, worst first
+    wrong: tuple[WrongSample, ...]  # of the first replicate that did not diverge, worst first
     confusion: tuple[tuple[int, ...], ...]  # [true][predicted] summed over replicates; empty for regression
     diverged: tuple[int, ...]  # replicates that diverged
 

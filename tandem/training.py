@@ -180,11 +180,11 @@ def train_replicate(
         run.wall_times.append(time.time())
         if _note(run, values, declared.early_stopping, declared.epochs):
             best = framework.weights(network)
-        if on_epoch is not None:
-            on_epoch(_progress(run, experiment, replicate))
         if not run.stopped:
             kept = {f"best/{name}": array for name, array in best.items()}
             checkpoints.save(replicate, vars(run), partial(_state_with, trainer, kept))
+        if on_epoch is not None:
+            on_epoch(_progress(run, experiment, replicate))
     keep_best = declared.checkpoint == "best" and run.outcome != "diverged"
     weights = best if keep_best else framework.weights(network)
     return _result(run, weights, seed, replicate, run.best_epoch if keep_best else run.epoch, resumed is not None)

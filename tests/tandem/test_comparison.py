@@ -57,25 +57,40 @@ NUMBER = r"−?\d[\d.]*(?:e−\d+)?"
 INTERVAL = rf"{NUMBER} \(95\s% interval over 400 test samples: {NUMBER} to {NUMBER}\)"
 
 
+SEVERAL = ("mean squared error", lambda error, seeds: [values(error, seed) for seed in seeds])
+SHARES = ("accuracy", lambda error, seeds: [classes(1 - error / 10, seed) for seed in seeds])
+
+
+@pytest.mark.parametrize(("metric", "make"), [SEVERAL, SHARES])
 @pytest.mark.parametrize(
-    ("keras", "torch", "sentence"),
+    ("keras", "torch", "claim"),
     [
-        ([values(1, 1)], [values(1, 2)],
-         rf"No difference can be told between Keras and PyTorch on these test rows: mean squared error {NUMBER} in "
-         rf"Keras and {NUMBER} in PyTorch, difference {INTERVAL}\."),
-        ([values(1, 1)], [values(0.1, 2)],
-         rf"PyTorch does better than Keras on these test rows: mean squared error {NUMBER} in Keras and {NUMBER} in "
-         rf"PyTorch, difference {INTERVAL}\."),
-        ([values(0.1, 1)], [values(1, 2)], rf"Keras does better than PyTorch on these test rows: .*{INTERVAL}\."),
-        ([classes(0.9, 1)], [classes(0.9, 2)],
-         rf"No difference can be told between Keras and PyTorch on these test rows: accuracy {NUMBER} in Keras and "
-         rf"{NUMBER} in PyTorch, difference {INTERVAL}\."),
-        ([classes(0.9, 1)], [classes(0.5, 2)], rf"Keras does better than PyTorch on these test rows: accuracy .*{INTERVAL}\."),
-        ([classes(0.5, 1)], [classes(0.9, 2)], rf"PyTorch does better than Keras on these test rows: accuracy .*{INTERVAL}\."),
+        ((1, (1, 2, 3)), (1, (11, 12, 13)), "No difference can be told between Keras and PyTorch on these test rows: "),
+        ((3, (1, 2, 3)), (0.5, (4, 5, 6)), "PyTorch does better than Keras on these test rows, and over seeds: "),
+        ((0.5, (1, 2, 3)), (3, (4, 5, 6)), "Keras does better than PyTorch on these test rows, and over seeds: "),
+        ((3, (1,)), (0.5, (4,)), "The one PyTorch network does better than the one Keras network on these test rows: "),
+        ((0.5, (1,)), (3, (4,)), "The one Keras network does better than the one PyTorch network on these test rows: "),
     ],
-)  # fmt: skip
-def test_the_verdict_says_which_framework_does_better_if_it_can_be_told(keras, torch, sentence):
-    assert re.fullmatch(sentence, compared(keras=keras, torch=torch).verdict)
+)
+def test_the_verdict_says_which_framework_does_better_if_it_can_be_told(metric, make, keras, torch, claim):
+    numbers = rf"{metric} {NUMBER} in Keras and {NUMBER} in PyTorch, difference {INTERVAL}"
+    if claim.startswith("No"):
+        rest = ""
+    elif claim.startswith("The one"):
+        rest = "; a single seed cannot tell whether the frameworks differ"
+    else:
+        rest = rf"; over 3 seeds {NUMBER} to {NUMBER}"
+    found = compared(keras=make(*keras), torch=make(*torch)).verdict
+    assert re.fullmatch(re.escape(claim) + numbers + rest + r"\.", found), found
+
+
+def test_a_difference_on_the_rows_that_seeds_do_not_bear_out_is_none_between_frameworks():
+    record = compared(keras=[values(2, 1), values(0.5, 2)], torch=[values(0.5, 3), values(0.5, 4)])
+    assert record.differences[0].samples.high < 0
+    assert record.verdict.startswith(
+        "These PyTorch networks do better than these Keras networks on the test rows, but over seeds no difference can "
+        "be told between the frameworks: mean squared error "
+    )
 
 
 def test_equal_results_are_no_difference():
@@ -128,10 +143,9 @@ def test_replicates_that_no_two_frameworks_share_are_each_told():
 def test_the_verdicts_numbers_belong_together_where_replicates_diverged():
     """The difference is over shared replicates; the two values beside it must be too."""
     record = compared(keras=[values(1, 1), values(3, 2)], torch=[values(1, 3), None])
-    first, second, difference = map(
-        lambda text: float(text.replace("−", "-")),
-        re.search(rf"error ({NUMBER}) in Keras and ({NUMBER}) in PyTorch.*, difference ({NUMBER})", record.verdict).groups(),
-    )  # fmt: skip
+    pattern = rf"error ({NUMBER}) in Keras and ({NUMBER}) in PyTorch.*, difference ({NUMBER})"
+    texts = re.search(pattern, record.verdict).groups()
+    first, second, difference = (float(text.replace("−", "-")) for text in texts)
     assert second - first == pytest.approx(difference, abs=0.01)
     assert "in PyTorch over the replicates that finished in both, difference" in record.verdict
 
@@ -147,7 +161,7 @@ def test_differences_are_second_minus_first_of_every_metric():
     swapped = compared(torch=torch, keras=keras)
     assert swapped.frameworks == ("torch", "keras")
     assert swapped.differences[0].samples.value == pytest.approx(errors[0] - errors[1])
-    assert "PyTorch does better than Keras" in swapped.verdict
+    assert "PyTorch networks do better than these Keras networks" in swapped.verdict
 
 
 def test_shared_mistakes_are_counted_on_the_first_replicate():

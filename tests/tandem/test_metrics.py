@@ -20,10 +20,8 @@ PREDICTIONS = VALUES + GENERATOR.normal(0, 0.5, 300)
 
 
 def network(task="regression", loss="mse", classes=0, heads=("joint",)):
-    if len(heads) > 1:
-        declared = {"wide_deep": {"hidden": (3,), "outputs": heads}}
-    else:
-        declared = {"sequential": ()}
+    several = {"wide_deep": {"hidden": (3,), "outputs": heads}}
+    declared = several if len(heads) > 1 else {"sequential": ()}
     return resolve(ModelDeclaration.model_validate(declared), (2,), task, loss, classes)
 
 
@@ -103,9 +101,7 @@ def test_squared_error_of_classes_is_taken_on_probabilities():
 def test_losses_of_large_logits_are_exact_and_warn_of_nothing(loss, classes, raw, target, expected):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = metrics.sample_losses(
-            network("classification", loss, classes), np.array([[raw]]), np.array([target])
-        )
+        found = metrics.sample_losses(network("classification", loss, classes), np.array([[raw]]), np.array([target]))
     assert found[0, 0] == pytest.approx(expected)
 
 

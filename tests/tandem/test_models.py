@@ -69,7 +69,9 @@ def test_a_network_has_as_many_parameters_as_in_the_tutorial(architecture, param
 
 def test_layers_follow_in_order_with_unique_names_and_shapes():
     architecture = images(
-        dense(4, "selu", batch_normalization="before"), dense(3, batch_normalization="after"), {"dropout": {"rate": 0.5}}
+        dense(4, "selu", batch_normalization="before"),
+        dense(3, batch_normalization="after"),
+        {"dropout": {"rate": 0.5}},
     )
     assert [(layer.name, layer.output_shape) for layer in architecture.layers] == [
         ("flatten_1", (784,)),

@@ -92,9 +92,7 @@ def test_comments_of_entries_that_stay_outlive_a_new_plan(params, runs):
 
 def test_a_stale_plan_is_told_with_what_it_lacks_and_what_it_has_too_much(params, runs):
     write_plan(make_plan(params), runs)
-    other = params.model_copy(
-        update={"suite": params.suite.model_copy(update={"experiments": ("digits-mlp", "wide")})}
-    )
+    other = params.model_copy(update={"suite": params.suite.model_copy(update={"experiments": ("digits-mlp", "wide")})})
     with pytest.raises(ParameterError) as caught:
         check_plan(other, runs)
     assert str(caught.value) == (
@@ -106,7 +104,7 @@ def test_a_stale_plan_is_told_with_what_it_lacks_and_what_it_has_too_much(params
 def test_a_plan_with_another_source_is_stale(params, runs):
     write_plan(make_plan(params), runs)
     runs.write_text(runs.read_text().replace("source: digits", "source: diabetes"))
-    with pytest.raises(ParameterError, match="it differs in data sets or frameworks; run `tandem plan`$"):
+    with pytest.raises(ParameterError, match=r"it differs in data sets or frameworks; run `tandem plan`$"):
         check_plan(params, runs)
 
 
@@ -237,7 +235,10 @@ def test_windows_line_ends_stay(select):
 
 
 def test_a_suite_on_one_line_stays_on_one_line(select):
-    head = "suite: {experiments: [coffee], frameworks: [keras]}  # short\nsuites: {a: {experiments: [wide], frameworks: [keras]}}\n"
+    head = (
+        "suite: {experiments: [coffee], frameworks: [keras]}  # short\n"
+        "suites: {a: {experiments: [wide], frameworks: [keras]}}\n"
+    )
     assert select(head, "a") == head.replace("[coffee]", "[wide]", 1)
 
 
@@ -261,8 +262,8 @@ def test_the_committed_file_survives_a_suite_and_back(tmp_path, name):
 @pytest.mark.parametrize(
     "head",
     [
-        "suites: {a: &a {experiments: [coffee], frameworks: [torch]}, one: {experiments: [wide], frameworks: [keras]}}\n"
-        "suite: *a\n",
+        "suites:\n  a: &a {experiments: [coffee], frameworks: [torch]}\n"
+        "  one: {experiments: [wide], frameworks: [keras]}\nsuite: *a\n",
         "suite: {experiments: &e [coffee], frameworks: [torch]}\n"
         "suites: {a: {experiments: *e, frameworks: [torch]}, one: {experiments: [wide], frameworks: [keras]}}\n",
     ],

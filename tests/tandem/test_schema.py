@@ -36,9 +36,7 @@ def test_every_field_says_its_type():
     found = dict(fields(schema))
     assert {"params.suite", "Training.epochs", "Dense.units", "Holdout.seeds"} <= set(found)
     untyped = [
-        name
-        for name, field in found.items()
-        if not {"type", "enum", "const", "$ref", "anyOf", "oneOf"} & set(field)
+        name for name, field in found.items() if not {"type", "enum", "const", "$ref", "anyOf", "oneOf"} & set(field)
     ]
     assert untyped == []
 

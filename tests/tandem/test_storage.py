@@ -102,18 +102,27 @@ class Interrupted(BaseException):
 @pytest.mark.parametrize("error", [ValueError, Interrupted])
 def test_a_writer_that_raises_leaves_the_old_directory_and_nothing_else(folder, error):
     before = contents(folder.parent)
-    with pytest.raises(error), new_directory(folder) as partial:
-        (partial / "half.npy").write_bytes(b"half")
-        raise error
+
+    def write() -> None:
+        with new_directory(folder) as partial:
+            (partial / "half.npy").write_bytes(b"half")
+            raise error
+
+    with pytest.raises(error):
+        write()
     assert contents(folder.parent) == before
     assert [path.name for path in folder.parent.iterdir()] == ["run"]
 
 
 @pytest.mark.parametrize("error", [ValueError, Interrupted])
 def test_a_writer_that_raises_leaves_the_old_file_and_nothing_else(file, error):
-    with pytest.raises(error), new_file(file) as partial:
-        partial.write_text("half")
-        raise error
+    def write() -> None:
+        with new_file(file) as partial:
+            partial.write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        write()
     assert contents(file.parent) == {"a.json": b"old"}
 
 

@@ -1,0 +1,158 @@
+"""What goes wrong is one clear line and a failed stage; nothing half-written is left and the next run succeeds."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parents[1]))
+
+from workspace import Workspace, make_workspace
+
+EXPERIMENT = "five-rule"
+# A device that runs full while a stage writes: every array and text is refused after the first few.
+NO_SPACE = """
+import errno, os, pathlib
+def full(*_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+pathlib.Path.write_text = full
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    workspace = make_workspace(tmp_path_factory.mktemp("failures"), suite=(EXPERIMENT,))
+    workspace.prepare(EXPERIMENT)
+    for name in ("train", "evaluate"):
+        assert workspace.stage(name, EXPERIMENT, "torch").returncode == 0
+    return workspace
+
+
+def error_of(done) -> str:
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    return lines[0]
+
+
+def test_a_missing_model_file(trained):
+    model = trained.root / "models/five-rule/torch/replicate-1/model.pt"
+    data = model.read_bytes()
+    model.unlink()
+    try:
+        error = error_of(trained.stage("evaluate", EXPERIMENT, "torch"))
+    finally:
+        model.write_bytes(data)
+    place = "models/five-rule/torch/replicate-1/model.pt"
+    assert error == f"error: {place}: missing; run `dvc repro` to train the model"
+
+
+def test_a_damaged_model_file(trained):
+    model = trained.root / "models/five-rule/torch/replicate-0/model.pt"
+    data = model.read_bytes()
+    model.write_bytes(data[: len(data) // 2])
+    try:
+        error = error_of(trained.stage("evaluate", EXPERIMENT, "torch"))
+    finally:
+        model.write_bytes(data)
+    assert error.startswith("error: models/five-rule/torch/replicate-0/model.pt: damaged (")
+    assert error.endswith("); delete it and run `dvc repro`")
+
+
+def test_a_damaged_keras_archive(trained):
+    for name in ("train", "evaluate"):
+        assert trained.stage(name, EXPERIMENT, "keras").returncode == 0
+    model = trained.root / "models/five-rule/keras/replicate-0/model.keras"
+    data = model.read_bytes()
+    model.write_bytes(data[: len(data) // 2])
+    try:
+        error = error_of(trained.stage("evaluate", EXPERIMENT, "keras"))
+    finally:
+        model.write_bytes(data)
+    assert error.startswith("error: models/five-rule/keras/replicate-0/model.keras: damaged (")
+
+
+def test_a_model_of_another_architecture(trained):
+    trained.edit("      sequential: []\n", "      sequential: [dense: {units: 3}]\n")
+    try:
+        error = error_of(trained.stage("evaluate", EXPERIMENT, "torch"))
+    finally:
+        trained.edit("      sequential: [dense: {units: 3}]\n", "      sequential: []\n")
+    assert error == (
+        "error: models/five-rule/torch/replicate-0/model.pt: its layers are not those of params.yaml; "
+        "run `dvc repro` to train it again"
+    )
+
+
+def test_a_data_file_cut_short(trained):
+    features = trained.root / "data/split/five-rule/fit/features.npy"
+    data = features.read_bytes()
+    features.write_bytes(data[:-1000])
+    try:
+        error = error_of(trained.stage("train", EXPERIMENT, "torch"))
+    finally:
+        features.write_bytes(data)
+    assert error.startswith("error: data/split/five-rule/fit/features.npy: damaged (")
+    assert error.endswith("); delete it and run `dvc repro`")
+
+
+@pytest.mark.parametrize(
+    ("stage", "arguments", "out"),
+    [
+        ("standardize", [EXPERIMENT], "data/scale/five-rule"),
+        ("train", [EXPERIMENT, "torch"], "models/five-rule/torch"),
+        ("evaluate", [EXPERIMENT, "torch"], "evaluation/five-rule/torch"),
+    ],
+)
+def test_no_space_while_writing_leaves_what_was_there_and_the_next_run_succeeds(trained, tmp_path, stage, arguments, out):
+    before = {path: path.read_bytes() for path in (trained.root / out).rglob("*") if path.is_file()}
+    assert before
+    (tmp_path / "sitecustomize.py").write_text(NO_SPACE, encoding="utf-8")
+    error = error_of(trained.stage(stage, *arguments, PYTHONPATH=f"{trained.root}:{tmp_path}"))
+    assert error == (
+        f"error: {out}: no space left on the device; nothing was kept of it; free some space "
+        "(`tandem clean` removes old runs) and run again"
+    )
+    assert {path: path.read_bytes() for path in (trained.root / out).rglob("*") if path.is_file()} == before
+    assert not list(trained.root.rglob("*.partial-*"))
+    assert trained.stage(stage, *arguments).returncode == 0
+
+
+def test_a_name_that_is_not_declared(trained):
+    error = error_of(trained.stage("train", "five-rul", "torch"))
+    assert error.startswith("error: params.yaml: 'five-rul' is not declared under experiments; allowed: ")
+    assert error.endswith("did you mean 'five-rule'?")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x1,x2,x3,x4\n1,2,3,4\n", "column 'x5' is missing; it has x1, x2, x3, x4; did you mean 'x4'?"),
+        ("x1,x2,x3,x4,x5\n1,2,three,4,5\n", "row 1, column 'x3': 'three' is not a number; correct the file"),
+        ("x1,x2,x3,x4,x5\n", "has no rows; give at least one row to predict on"),
+    ],
+)
+def test_predict_refuses_a_bad_table(trained, tmp_path, text, message):
+    path = tmp_path / "rows.csv"
+    path.write_text(text, encoding="utf-8")
+    error = error_of(trained.tandem("predict", EXPERIMENT, "--framework", "torch", str(path)))
+    assert error == f"error: {path}: {message}"
+
+
+@pytest.mark.parametrize("framework", ["keras", "torch"])
+def test_predict_gives_labels_and_probabilities(trained, tmp_path, framework):
+    if framework == "keras" and not (trained.root / "models/five-rule/keras").exists():
+        assert trained.stage("train", EXPERIMENT, "keras").returncode == 0
+    path = tmp_path / "rows.csv"
+    path.write_text("x5,x1,x2,x3,x4\n0,1,0.5,0.5,0.5\n1,0,0.5,0.5,0.5\n", encoding="utf-8")
+    done = trained.tandem("predict", EXPERIMENT, "--framework", framework, str(path))
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    head, *rows = done.stdout.splitlines()
+    assert head == "label,class,probability of x1 ≤ x5,probability of x1 > x5"
+    probabilities = [[float(value) for value in row.split(",")[2:]] for row in rows]
+    assert [sum(row) for row in probabilities] == pytest.approx([1, 1], rel=1e-5)
+    assert probabilities[0][1] > probabilities[1][1]

@@ -1,0 +1,179 @@
+"""Which layer may import which, and that both frameworks have the same modules and functions."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tandem.frameworks import NAMES
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PACKAGES = ("tandem", "stages", "flows", "dvcgraph")
+FRAMEWORK_PACKAGES = {"keras": {"keras", "tensorflow"}, "torch": {"torch"}}
+FRAMEWORKS = {package for packages in FRAMEWORK_PACKAGES.values() for package in packages}
+
+
+def modules(package: str) -> list[Path]:
+    found = sorted((REPOSITORY / package).rglob("*.py"))
+    assert found, f"{package} holds no module"
+    return found
+
+
+def imports(path: Path) -> set[str]:
+    """Return the full names of all modules that a file imports, at its top or inside a function."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: a relative import; spell it out"
+            assert node.module is not None
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def offenders(package: str, forbidden: set[str], spared: str = "") -> list[str]:
+    return [
+        f"{path.relative_to(REPOSITORY)} imports {name}"
+        for path in modules(package)
+        if not spared or not path.is_relative_to(REPOSITORY / spared)
+        for name in sorted(imports(path))
+        if name.partition(".")[0] in forbidden
+    ]
+
+
+# Arrows point from who imports to who is imported: flows → dvcgraph (as a program) → stages → tandem.
+@pytest.mark.parametrize(
+    ("package", "forbidden"),
+    [
+        ("tandem", {"stages", "flows", "dvcgraph", "dvc", "prefect", "typer"}),
+        ("stages", {"flows", "dvcgraph", "dvc", "prefect", "typer"} | FRAMEWORKS),
+        ("dvcgraph", {"tandem", "stages", "flows", "prefect"} | FRAMEWORKS),
+        ("flows", FRAMEWORKS | {"dvc"}),
+    ],
+)
+def test_a_layer_imports_only_those_below_it(package, forbidden):
+    assert offenders(package, forbidden) == []
+
+
+def test_dvcs_own_modules_are_imported_in_one_file_only():
+    users = {path.name for path in modules("dvcgraph") if {n.partition(".")[0] for n in imports(path)} & {"dvc"}}
+    assert users == {"adapter.py"}
+
+
+def test_only_a_frameworks_package_imports_a_framework():
+    assert offenders("tandem", FRAMEWORKS, spared="tandem/frameworks") == []
+    assert imports(REPOSITORY / "tandem/frameworks/__init__.py").isdisjoint(FRAMEWORKS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_frameworks_package_never_imports_the_other(name):
+    forbidden = FRAMEWORKS - FRAMEWORK_PACKAGES[name]
+    assert offenders(f"tandem/frameworks/{name}", forbidden) == []
+    others = [
+        f"{path.name} imports {module}"
+        for path in modules(f"tandem/frameworks/{name}")
+        for module in imports(path)
+        if any(module.startswith(f"tandem.frameworks.{other}") for other in NAMES if other != name)
+    ]
+    assert others == []
+
+
+def test_the_check_sees_imports_inside_functions_and_of_names(tmp_path):
+    path = tmp_path / "module.py"
+    path.write_text("def f():\n    import torch.nn as nn\n    from keras import layers\n")
+    assert imports(path) == {"torch.nn", "keras", "keras.layers"}
+
+
+# ------------------------------------------------------------------------------- what a process really loads
+
+
+LIGHT = (
+    "tandem.config", "tandem.plan", "tandem.training", "tandem.evaluation", "tandem.prediction", "tandem.report.pages",
+    "dvcgraph.run", "flows.command_line",
+    *(f"stages.{path.stem}" for path in modules("stages") if path.stem != "__init__"),
+)  # fmt: skip
+
+
+def test_importing_these_modules_imports_no_framework(python):
+    script = (
+        "import importlib, sys\n"
+        f"for module in {LIGHT!r}:\n"
+        "    importlib.import_module(module)\n"
+        f"    found = sorted({FRAMEWORKS!r} & set(sys.modules))\n"
+        "    assert not found, f'{module} imports {found}'\n"
+    )
+    done = python("-c", script)
+    assert done.returncode == 0, done.stderr
+
+
+def test_importing_the_library_neither_writes_nor_prints(python, tmp_path):
+    done = python("-c", "import tandem.config, tandem.plan, tandem.report.pages, stages.train, flows.command_line")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+# ------------------------------------------------------------------------------------- mirrored frameworks
+
+# Modules that one framework alone needs, and why.
+OWN_MODULES = {
+    "keras": {"quiet": "TensorFlow prints to stderr while it is imported; PyTorch does not"},
+    "torch": {"gradients": "Keras compiles its gradients; PyTorch's are written out for plain dense networks"},
+}
+# Public functions that one framework alone has, and why.
+OWN_FUNCTIONS = {
+    "keras": {},
+    "torch": {"setup.best_device": "TensorFlow places networks on a GPU by itself"},
+}
+
+
+def shared_modules(name: str) -> set[str]:
+    stems = {path.stem for path in modules(f"tandem/frameworks/{name}")}
+    missing = set(OWN_MODULES[name]) - stems
+    assert not missing, f"{name} no longer has {missing}; take it off the list of gaps"
+    return stems - set(OWN_MODULES[name])
+
+
+def public_functions(name: str, module: str) -> dict[str, list[str]]:
+    tree = ast.parse((REPOSITORY / f"tandem/frameworks/{name}/{module}.py").read_text(encoding="utf-8"))
+    return {
+        node.name: [argument.arg for argument in (*node.args.args, *node.args.kwonlyargs)]
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
+    }
+
+
+def test_both_frameworks_have_the_same_modules():
+    assert shared_modules("keras") == shared_modules("torch")
+
+
+@pytest.mark.parametrize("module", sorted(shared_modules("keras") - {"__init__"}))
+def test_both_frameworks_have_the_same_functions(module):
+    found = {}
+    for name in NAMES:
+        functions = set(public_functions(name, module))
+        own = {gap.partition(".")[2] for gap in OWN_FUNCTIONS[name] if gap.startswith(f"{module}.")}
+        assert own <= functions, f"{name} no longer has {own - functions}; take it off the list of gaps"
+        found[name] = functions - own
+    assert found["keras"] == found["torch"]
+    assert found["keras"], f"{module} has no public function"
+
+
+def test_both_frameworks_offer_the_same_names_with_the_same_arguments():
+    offered = {}
+    for name in NAMES:
+        tree = ast.parse((REPOSITORY / f"tandem/frameworks/{name}/__init__.py").read_text(encoding="utf-8"))
+        (names,) = (
+            node.value
+            for node in tree.body
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+        )
+        offered[name] = set(ast.literal_eval(names))
+    assert offered["keras"] == offered["torch"]
+    for module in ("fit", "layers", "save", "setup"):
+        keras, torch = (public_functions(name, module) for name in NAMES)
+        for function in set(keras) & set(torch) & offered["keras"]:
+            # the first argument is the framework's own object and may be named after it
+            assert keras[function][1:] == torch[function][1:], f"{module}.{function}"

@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from ruamel.yaml import YAML
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 FILES = ("params.yaml", "runs.yaml", "dvc.yaml", ".dvcignore", ".gitignore")
 FOLDERS = ("tandem", "stages", "flows", "dvcgraph")
+# Outs whose bytes hold wall-clock times; everything else is the same in two runs.
+TIMED = re.compile(r"timings/.*|logs/.*|reports/.*\.html")
 
 # Writes down, for each process of a stage, what it imported from the workspace and which data it opened.
-RECORDER = '''
+RECORDER = """
 import atexit, os, sys
 opened = set()
 def note(event, arguments):
@@ -38,7 +41,7 @@ def write():
                 if path.startswith(root):
                     file.write(kind + " " + path[len(root):] + "\\n")
 atexit.register(write)
-'''
+"""
 
 
 @dataclass(frozen=True)
@@ -168,3 +171,31 @@ def write_raw_files(root: Path) -> None:
         generator.integers(100, 900, count), generator.uniform(0.5, 10, count), generator.uniform(2e4, 5e5, count),
     ]  # fmt: skip
     np.savetxt(housing / "cal_housing.data", np.column_stack(columns), delimiter=",", fmt="%.6f")
+
+
+def read_lock(workspace: Workspace) -> dict:
+    return YAML(typ="safe").load((workspace.root / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+
+
+def outs_of(lock: dict) -> dict[str, str]:
+    return {out["path"]: out["md5"] for entry in lock.values() for out in entry.get("outs", [])}
+
+
+def differing_outs(one: dict, two: dict) -> set[str]:
+    first, second = outs_of(one), outs_of(two)
+    shared = set(first) & set(second)
+    assert shared
+    return {path for path in shared if first[path] != second[path]}
+
+
+def untimed(lock: dict) -> dict:
+    """Drop what holds or depends on wall-clock times."""
+    timed = {"timings", "logs", "reports"}
+
+    def kept(parts: list[dict]) -> list[dict]:
+        return [part for part in parts if part["path"].split("/")[0] not in timed]
+
+    return {
+        stage: entry | {kind: kept(entry[kind]) for kind in ("deps", "outs") if kind in entry}
+        for stage, entry in lock.items()
+    }

@@ -157,6 +157,7 @@ STALE = (
     "data/raw/old/rows.npy", "data/split/old/fit/x.npy", "models/coffee/jax/run.json", "models/old/keras/run.json",
     "metrics/old/keras.json", "reports/old.html", ".checkpoints/old/keras/key/replicate-0.npz",
     "models/coffee/keras.partial-abc/half.npy", "timings/coffee/torch.partial-9.json",
+    ".checkpoints/coffee/keras/key/replicate-0.partial-7.npz",
 )  # fmt: skip
 
 

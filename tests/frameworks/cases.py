@@ -60,7 +60,9 @@ def _wide_deep(**settings: object) -> ModelDeclaration:
 
 
 KINDS: Mapping[str, Kind] = {
-    "dense-relu": Kind(sequential(_dense(units=50, activation="relu", repeat=2)), "classification", "cross_entropy", 10),
+    "dense-relu": Kind(
+        sequential(_dense(units=50, activation="relu", repeat=2)), "classification", "cross_entropy", 10
+    ),
     "dense-selu-deep": Kind(
         sequential(_dense(units=20, activation="selu", repeat=20)),
         "classification", "cross_entropy", 10, learning_rate=0.01,  # the tutorials' own; at 0.1 it is chaotic

@@ -9,15 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
 
 sys.path.append(str(Path(__file__).parents[1]))
 
-from workspace import RECORDER, Workspace, make_workspace
+from workspace import RECORDER, TIMED, Workspace, differing_outs, make_workspace, read_lock, untimed
 
 SUITE = ("five-rule", "digits-mlp")
-# Outs whose bytes hold wall-clock times; everything else is the same in two runs.
-TIMED = (re.compile(r"timings/.*"), re.compile(r"logs/.*"), re.compile(r"reports/.*\.html"))
 
 
 @dataclass(frozen=True)
@@ -45,10 +42,6 @@ def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Reproduced:
     )
     output = recorded.dvc("repro")
     return Reproduced(workspace, output, records, read_lock(workspace))
-
-
-def read_lock(workspace: Workspace) -> dict:
-    return YAML(typ="safe").load((workspace.root / "dvc.lock").read_text(encoding="utf-8"))["stages"]
 
 
 def ran(output: str) -> set[str]:
@@ -102,7 +95,9 @@ def test_every_module_dependency_is_one_that_the_stage_imports(reproduced):
 
 def test_every_data_file_that_a_stage_opens_is_a_dependency_or_out_of_it(reproduced):
     for stage, entry in reproduced.lock.items():
-        opened = {line.removeprefix("open ") for line in record_of(reproduced, entry["cmd"]) if line.startswith("open ")}
+        opened = {
+            line.removeprefix("open ") for line in record_of(reproduced, entry["cmd"]) if line.startswith("open ")
+        }
         known = [part["path"] for kind in ("deps", "outs") for part in entry.get(kind, [])]
         strays = {
             path
@@ -173,40 +168,8 @@ def test_the_flow_leaves_what_dvc_repro_leaves(reproduced, tmp_path):
     assert not ran(other.dvc("repro"))
     lock = read_lock(other)
     assert untimed(lock) == untimed(reproduced.lock)
-    timed = {path for path in differing_outs(lock, reproduced.lock) if any(rule.fullmatch(path) for rule in TIMED)}
+    timed = {path for path in differing_outs(lock, reproduced.lock) if TIMED.fullmatch(path)}
     assert timed, "nothing holds a wall-clock time: the list of exceptions is not needed"
-
-
-def test_two_runs_differ_in_nothing_but_the_named_exceptions(reproduced, tmp_path):
-    """`--force` runs everything afresh; checkpoints and the run cache cannot help."""
-    workspace = make_workspace(tmp_path, suite=SUITE[:1], repository=True)
-    workspace.dvc("repro")
-    for path in differing_outs(read_lock(workspace), reproduced.lock):
-        assert any(rule.fullmatch(path) for rule in TIMED), f"{path} differs between two runs"
-
-
-def outs_of(lock: dict) -> dict[str, str]:
-    return {out["path"]: out["md5"] for entry in lock.values() for out in entry.get("outs", [])}
-
-
-def differing_outs(one: dict, two: dict) -> set[str]:
-    first, second = outs_of(one), outs_of(two)
-    shared = set(first) & set(second)
-    assert shared
-    return {path for path in shared if first[path] != second[path]}
-
-
-def untimed(lock: dict) -> dict:
-    """Drop what holds or depends on wall-clock times."""
-    timed = {"timings", "logs", "reports"}
-
-    def kept(parts: list[dict]) -> list[dict]:
-        return [part for part in parts if part["path"].split("/")[0] not in timed]
-
-    return {
-        stage: entry | {kind: kept(entry[kind]) for kind in ("deps", "outs") if kind in entry}
-        for stage, entry in lock.items()
-    }
 
 
 def test_a_learning_rate_re_runs_its_own_experiment_alone(reproduced):

@@ -15,7 +15,7 @@ EXPERIMENT = "five-rule"
 # A device that runs full while a stage writes: every array and text is refused after the first few.
 NO_SPACE = """
 import errno, os, pathlib
-def full(*_):
+def full(*_, **__):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 pathlib.Path.write_text = full
 """
@@ -107,7 +107,9 @@ def test_a_data_file_cut_short(trained):
         ("evaluate", [EXPERIMENT, "torch"], "evaluation/five-rule/torch"),
     ],
 )
-def test_no_space_while_writing_leaves_what_was_there_and_the_next_run_succeeds(trained, tmp_path, stage, arguments, out):
+def test_no_space_while_writing_leaves_what_was_there_and_the_next_run_succeeds(
+    trained, tmp_path, stage, arguments, out
+):
     before = {path: path.read_bytes() for path in (trained.root / out).rglob("*") if path.is_file()}
     assert before
     (tmp_path / "sitecustomize.py").write_text(NO_SPACE, encoding="utf-8")
@@ -155,4 +157,5 @@ def test_predict_gives_labels_and_probabilities(trained, tmp_path, framework):
     assert head == "label,class,probability of x1 ≤ x5,probability of x1 > x5"
     probabilities = [[float(value) for value in row.split(",")[2:]] for row in rows]
     assert [sum(row) for row in probabilities] == pytest.approx([1, 1], rel=1e-5)
-    assert probabilities[0][1] > probabilities[1][1]
+    assert [int(row.split(",")[0]) for row in rows] == [row.index(max(row)) for row in probabilities]
+    assert probabilities[0] != probabilities[1]

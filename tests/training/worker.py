@@ -77,9 +77,7 @@ def main() -> None:
         "last": shown(train(framework, experiment(), regression)),
         "again": shown(train(framework, experiment(), regression)),
         "second seed": shown(train(framework, experiment(), regression, replicate=1)),
-        "diverged": shown(
-            train(framework, experiment(optimizer={"name": "sgd", "learning_rate": 100.0}), regression)
-        ),
+        "diverged": shown(train(framework, experiment(optimizer={"name": "sgd", "learning_rate": 100.0}), regression)),
     }
     for name, optimizer in {
         "sgd": {"name": "sgd", "learning_rate": 0.05, "momentum": 0.9, "nesterov": True},

@@ -152,7 +152,8 @@ def predict(
     params = read_params(paths.PARAMS)
     if experiment not in params.experiments:
         raise ParameterError(
-            f"'{experiment}' is not declared under experiments in {paths.PARAMS}; {suggest(experiment, params.experiments)}"
+            f"'{experiment}' is not declared under experiments in {paths.PARAMS}; "
+            f"{suggest(experiment, params.experiments)}"
         )
     if framework not in FRAMEWORKS:
         raise ParameterError(f"'{framework}' is no framework; {suggest(framework, FRAMEWORKS)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from stages import paths
-from stages.command import run_stage_command
+from stages.command import run_stage_command, take_arguments
 from tandem.config import read_params
 from tandem.plan import check_plan
 from tandem.storage import write_text
@@ -13,7 +13,7 @@ from tandem.storage import write_text
 
 def main(arguments: list[str]) -> None:
     """Check both files."""
-    del arguments
+    take_arguments(arguments, "check")
     check_plan(read_params(paths.PARAMS), paths.RUNS)
     write_text(paths.checked(), "params.yaml and runs.yaml are checked before anything runs\n")
 

@@ -6,7 +6,20 @@ import os
 import sys
 from collections.abc import Callable
 
-from tandem.errors import TandemError
+from tandem.errors import ParameterError, TandemError
+
+
+def take_arguments(arguments: list[str], stage: str, *names: str) -> tuple[str, ...]:
+    """Return the arguments of a stage.
+
+    Raises:
+        ParameterError: there are more or fewer than ``names``.
+    """
+    if len(arguments) != len(names):
+        raise ParameterError(
+            f"{len(arguments)} arguments given; usage: {' '.join(('python -m stages.' + stage, *names))}"
+        )
+    return tuple(arguments)
 
 
 def run_stage_command(function: Callable[[list[str]], None]) -> int:

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 
 from stages import paths
-from stages.command import run_stage_command
+from stages.command import run_stage_command, take_arguments
 from tandem.comparison import Results, compare
 from tandem.config import read_experiment
 from tandem.records import EvaluationRecord, read_record, write_record
@@ -16,7 +16,7 @@ from tandem.storage import load_array, new_directory
 
 def main(arguments: list[str]) -> None:
     """Compare the frameworks that the plan names."""
-    name, frameworks = arguments
+    name, frameworks = take_arguments(arguments, "compare", "EXPERIMENT", '"FRAMEWORK ..."')
     experiment = read_experiment(paths.PARAMS, name)
     results = {}
     for framework in frameworks.split():

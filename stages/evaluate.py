@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from stages import paths
-from stages.command import run_stage_command
+from stages.command import run_stage_command, take_arguments
 from tandem import metrics
 from tandem.config import read_experiment
 from tandem.datasets import Rows
@@ -32,7 +32,7 @@ from tandem.storage import load_array, new_directory, write_json
 
 def main(arguments: list[str]) -> None:
     """Evaluate every replicate with its saved model."""
-    name, framework_name = arguments
+    name, framework_name = take_arguments(arguments, "evaluate", "EXPERIMENT", "FRAMEWORK")
     experiment = read_experiment(paths.PARAMS, name)
     framework = load_framework(framework_name)
     framework.set_up(experiment.training.threads)

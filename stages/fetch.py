@@ -6,7 +6,7 @@ import json
 import sys
 
 from stages import paths
-from stages.command import run_stage_command
+from stages.command import run_stage_command, take_arguments
 from tandem import datasets
 from tandem.config import read_dataset
 from tandem.storage import new_directory
@@ -14,7 +14,7 @@ from tandem.storage import new_directory
 
 def main(arguments: list[str]) -> None:
     """Fetch the data set."""
-    (name,) = arguments
+    (name,) = take_arguments(arguments, "fetch", "DATASET")
     declared = read_dataset(paths.PARAMS, name)
     source = datasets.source(declared.source.name)
     options = source.options.model_validate_json(json.dumps(declared.source.options))

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from stages import paths
-from stages.command import run_stage_command
+from stages.command import run_stage_command, take_arguments
 from tandem import datasets
 from tandem.config import read_dataset
 from tandem.datasets import Rows
@@ -23,7 +23,7 @@ from tandem.storage import new_directory
 
 def main(arguments: list[str]) -> None:
     """Divide the data set."""
-    (name,) = arguments
+    (name,) = take_arguments(arguments, "split", "DATASET")
     declared = read_dataset(paths.PARAMS, name)
     source = datasets.source(declared.source.name)
     parts = divide(*source.load(paths.raw(name)), declared.split)

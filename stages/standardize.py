@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 
 from stages import paths
-from stages.command import run_stage_command
+from stages.command import run_stage_command, take_arguments
 from tandem.config import read_dataset
 from tandem.records import DataDescription, read_record, write_record
 from tandem.scaling import fit_scaler, summarize_scaling
@@ -17,7 +17,7 @@ from tandem.storage import load_array, new_directory
 
 def main(arguments: list[str]) -> None:
     """Fit a scaler for each fold."""
-    (name,) = arguments
+    (name,) = take_arguments(arguments, "standardize", "DATASET")
     declared = read_dataset(paths.PARAMS, name)
     fit = paths.fit(name)
     description = read_record(DataDescription, fit / "description.json")

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stages import paths
-from stages.command import run_stage_command
+from stages.command import run_stage_command, take_arguments
+from tandem.errors import ParameterError
 
 if TYPE_CHECKING:
     from tandem.checkpoints import Checkpoints
@@ -33,7 +34,7 @@ _SAVE_SECONDS_VARIABLE = "TANDEM_CHECKPOINT_SECONDS"
 
 def main(arguments: list[str]) -> None:
     """Train every replicate and write the models, records, logs and timings."""
-    name, framework_name = arguments
+    name, framework_name = take_arguments(arguments, "train", "EXPERIMENT", "FRAMEWORK")
     from tandem.config import read_experiment
 
     experiment = read_experiment(paths.PARAMS, name)
@@ -80,7 +81,11 @@ def _checkpoints(name: str, experiment: Experiment, framework: Framework) -> Che
         "versions": framework.versions(),
         "machine": platform.machine(),
     }
-    seconds = float(os.environ.get(_SAVE_SECONDS_VARIABLE, SAVE_SECONDS))
+    given = os.environ.get(_SAVE_SECONDS_VARIABLE, str(SAVE_SECONDS))
+    try:
+        seconds = float(given)
+    except ValueError:
+        raise ParameterError(f"{_SAVE_SECONDS_VARIABLE}: '{given}' is no number of seconds; unset it") from None
     return Checkpoints(paths.checkpoints(name, framework.NAME), digest_of(facts, code), seconds)
 
 

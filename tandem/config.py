@@ -129,9 +129,9 @@ class EarlyStopping(Declared):
 class Training(Declared):
     """How a network is trained."""
 
-    epochs: int = Field(gt=0)
-    batch_size: int = Field(gt=0)
-    repeat: int = Field(default=1, gt=0, description="Times that each training row is shown in an epoch.")
+    epochs: int = Field(gt=0, le=1_000_000)
+    batch_size: int = Field(gt=0, le=100_000_000)
+    repeat: int = Field(default=1, gt=0, le=1_000_000, description="Times that each training row is shown in an epoch.")
     checkpoint: Literal["last", "best"] = Field(
         default="last", description="Keep the weights of the last epoch, or of the lowest validation loss."
     )
@@ -324,7 +324,8 @@ def _explain(document: Any, plain: Any, problem: dict[str, Any]) -> Mistake:
         message = f"{_show(value)} is not known; {suggest(str(value), _choices(schema))}"
     elif kind == "union_tag_invalid":
         loc = (*loc, context["discriminator"].strip("'"))
-        message = f"{_show(context['tag'])} is not known; {suggest(context['tag'], schema.get('discriminator', {}).get('mapping', {}))}"
+        known = schema.get("discriminator", {}).get("mapping", {})
+        message = f"{_show(context['tag'])} is not known; {suggest(context['tag'], known)}"
     elif kind == "union_tag_not_found":
         tag = context["discriminator"].strip("'")
         loc = (*loc, tag)

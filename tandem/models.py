@@ -115,6 +115,12 @@ class WideDeep(Declared):
     def _consistent(self) -> Self:
         if (self.wide is None) != (self.deep is None):
             raise PydanticCustomError("wide_deep", "takes both of wide and deep, or neither (one input for both)")
+        for name in ("wide", "deep"):
+            columns = getattr(self, name) or ()
+            twice = next((column for column in columns if columns.count(column) > 1), None)
+            if twice is not None:
+                context = {"name": name, "twice": twice}
+                raise PydanticCustomError("wide_deep", "{name} names column {twice} twice", context)
         if len(set(self.outputs)) != len(self.outputs):
             raise PydanticCustomError("wide_deep", "outputs names a head twice")
         return self

@@ -85,6 +85,7 @@ def _download(remote: RemoteFile, target: Path) -> Path:
 
     pooch.get_logger().setLevel(logging.WARNING)
     failures = []
+    wrong: DataError | None = None
     for address in remote.addresses:
         downloader = pooch.HTTPDownloader(progressbar=True, timeout=(_CONNECT_SECONDS, _READ_SECONDS))
         for attempt in range(_TRIES):
@@ -95,14 +96,18 @@ def _download(remote: RemoteFile, target: Path) -> Path:
                 target.unlink(missing_ok=True)
                 if isinstance(error, requests.exceptions.HTTPError):
                     break
-                time.sleep(attempt)
+                if attempt < _TRIES - 1:
+                    time.sleep(attempt + 1)
                 continue
             try:
                 _check(target, remote.sha256)
-            except DataError:
+            except DataError as error:  # perhaps another address has the right file
                 target.unlink(missing_ok=True)
-                raise
+                wrong = error
+                break
             return target
+    if wrong is not None:
+        raise wrong
     raise DownloadError(
         f"{remote.name}: cannot be downloaded: {'; '.join(dict.fromkeys(failures))}; connect to the network "
         f"and run again, or set {MIRROR_VARIABLE} to a folder that holds {remote.name}"

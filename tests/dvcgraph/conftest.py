@@ -30,9 +30,7 @@ def project(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def run(project: Project) -> Callable[..., Summary]:
     """Run the project's graph; keyword ``on_event`` listens."""
 
-    def call(
-        *targets: str, on_event: Callable[[Event], None] = lambda _: None, force: bool = False
-    ) -> Summary:
+    def call(*targets: str, on_event: Callable[[Event], None] = lambda _: None, force: bool = False) -> Summary:
         return reproduce(project.path, targets, force=force, on_event=on_event)
 
     return call

@@ -103,9 +103,7 @@ def test_progress_lines_are_told_and_bad_ones_ignored(project: Project, run: Run
 
 
 def test_python_in_a_command_is_this_one_and_dvc_names_the_stage(project: Project, run: Run) -> None:
-    project.write(
-        "show.py", "import os, sys; print(sys.prefix, os.environ['DVC_STAGE'], os.environ['DVC_ROOT'])"
-    )
+    project.write("show.py", "import os, sys; print(sys.prefix, os.environ['DVC_STAGE'], os.environ['DVC_ROOT'])")
     project.write("dvc.yaml", "stages: {a: {cmd: python show.py}}")
     (outcome,) = run().outcomes
     assert outcome.tail == (f"{sys.prefix} a {project.path}",)
@@ -148,9 +146,7 @@ def test_others_can_look_on_but_not_write_while_a_command_runs(project: Project,
 
     def look(event: Event) -> None:
         if started(event):
-            seen.extend(
-                [project.dvc("status"), project.dvc("repro", "-s", "slow"), project.dvc("repro", "other")]
-            )
+            seen.extend([project.dvc("status"), project.dvc("repro", "-s", "slow"), project.dvc("repro", "other")])
             project.write("go", "")
 
     assert not run(on_event=look).failed
@@ -199,9 +195,7 @@ def test_what_a_command_leaves_running_is_ended(project: Project, run: Run) -> N
     assert not alive(int(project.read("pid")))
 
 
-def test_an_exception_of_the_listener_ends_the_command_and_keeps_what_is_finished(
-    project: Project, run: Run
-) -> None:
+def test_an_exception_of_the_listener_ends_the_command_and_keeps_what_is_finished(project: Project, run: Run) -> None:
     project.write(
         "dvc.yaml",
         "stages: {a: {cmd: echo a > a, outs: [a]}, "

@@ -46,9 +46,7 @@ def read(filter_name: str, call: str, state: Any, ready: Callable[[list[Any]], b
     criteria = {
         "flow_run_filter": filters.FlowRunFilter(id=filters.FlowRunFilterId(any_=[flow_run])),
         "log_filter": filters.LogFilter(flow_run_id=filters.LogFilterFlowRunId(any_=[flow_run])),
-        "artifact_filter": filters.ArtifactFilter(
-            flow_run_id=filters.ArtifactFilterFlowRunId(any_=[flow_run])
-        ),
+        "artifact_filter": filters.ArtifactFilter(flow_run_id=filters.ArtifactFilterFlowRunId(any_=[flow_run])),
     }
     deadline = time.monotonic() + 60
     with get_client(sync_client=True) as client:
@@ -81,9 +79,7 @@ def test_task_runs_have_the_names_states_and_edges_of_the_stages(project: Projec
     upstream = {one.id for one in runs["evaluate"].task_inputs["wait_for"]}
     assert upstream == {runs["train@b"].id}
 
-    lines = read(
-        "log_filter", "read_logs", state, lambda logs: any("exit status 3" in log.message for log in logs)
-    )
+    lines = read("log_filter", "read_logs", state, lambda logs: any("exit status 3" in log.message for log in logs))
     of_prepare = [log.message for log in lines if log.task_run_id == runs["prepare"].id]
     assert "prepared" in of_prepare
     of_b = [log.message for log in lines if log.task_run_id == runs["train@b"].id]
@@ -148,9 +144,7 @@ def test_damaged_metrics_are_named_not_raised(project: Project) -> None:
     from flows.execution import read_metrics
 
     project.write("metrics/digits/keras.json", "{")
-    assert read_metrics(project.path) == [
-        {"experiment": "digits", "framework": "keras", "note": "not a JSON object"}
-    ]
+    assert read_metrics(project.path) == [{"experiment": "digits", "framework": "keras", "note": "not a JSON object"}]
 
 
 def test_the_flow_survives_being_shipped_as_serve_ships_it(project: Project) -> None:

@@ -66,17 +66,12 @@ def classification(
             np.add.at(confusion, (targets, guesses[r]), 1)
         accuracy = [None if r in lost else float(np.mean(guesses[r] == targets)) for r in range(replicates)]
         loss = [None if r in lost else 0.4 + 0.01 * r - 0.03 * len(arrays) for r in range(replicates)]
-        arrays[framework] = EvaluationArrays(
-            targets, guesses, probabilities, 255 * random.random((len(wrong), *shape))
-        )
+        arrays[framework] = EvaluationArrays(targets, guesses, probabilities, 255 * random.random((len(wrong), *shape)))
         evaluations[framework] = EvaluationRecord(
             experiment="digits-mlp",
             framework=framework,
             task="classification",
-            metrics={
-                part: {"accuracy": tuple(accuracy), "loss": tuple(loss)}
-                for part in ("train", "valid", "test")
-            },
+            metrics={part: {"accuracy": tuple(accuracy), "loss": tuple(loss)} for part in ("train", "valid", "test")},
             recorded_valid=tuple(loss),
             estimates=_estimates(accuracy, loss, rows),
             wrong=tuple(
@@ -262,9 +257,7 @@ def _inputs(
             per="feature" if data.feature_names else "all",
             fitted_rows=data.rows["train"],
             ranges=tuple(
-                FeatureRange(
-                    feature=name, before=(0.0, 72.94, 255.0, 90.02), after=(-0.8102, 0.0, 2.022, 1.0)
-                )
+                FeatureRange(feature=name, before=(0.0, 72.94, 255.0, 90.02), after=(-0.8102, 0.0, 2.022, 1.0))
                 for name in names
             ),
         ),
@@ -343,10 +336,7 @@ def _history(task: str, place: int, replicate: int, diverged: bool, epochs: int)
     loss = [0.35 + 0.04 * place + 0.02 * replicate + 1.1 * math.exp(-0.45 * step) for step in steps]
     if diverged:
         loss = [0.9, 3.0, 40.0, None]
-    valid = [
-        None if value is None else 1.08 * value + 0.004 * step
-        for step, value in zip(steps, loss, strict=True)
-    ]
+    valid = [None if value is None else 1.08 * value + 0.004 * step for step, value in zip(steps, loss, strict=True)]
     columns = {"train_loss": tuple(loss), "valid_loss": tuple(valid)}
     if task == "classification":
         columns["train_accuracy"] = tuple(None if x is None else max(0.1, 1.02 - 0.4 * x) for x in loss)
@@ -354,9 +344,7 @@ def _history(task: str, place: int, replicate: int, diverged: bool, epochs: int)
     return History(epochs=tuple(steps), learning_rate=(0.01,) * epochs, columns=columns)
 
 
-def _timing(
-    comparison: ComparisonRecord, framework: str, replicates: int, epochs: int, seconds: float
-) -> TimingRecord:
+def _timing(comparison: ComparisonRecord, framework: str, replicates: int, epochs: int, seconds: float) -> TimingRecord:
     each = ReplicateTiming(
         seconds=seconds * epochs * 1.2,
         seconds_per_epoch=(3 * seconds, *(seconds,) * (epochs - 1)),
@@ -373,9 +361,7 @@ def _timing(
     )
 
 
-def _estimates(
-    accuracy: list[float | None], loss: list[float | None], rows: int
-) -> tuple[MetricEstimate, ...]:
+def _estimates(accuracy: list[float | None], loss: list[float | None], rows: int) -> tuple[MetricEstimate, ...]:
     several = len(accuracy) > 1
     return tuple(
         MetricEstimate(

@@ -34,9 +34,7 @@ def pages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
     links = {"previous": None, "following": Link("housing-wide-deep", "housing-wide-deep.html")}
     made = {
-        "digits-mlp": experiment_page(
-            replace(sample.classification(replicates=3, diverged={"torch": (1,)}), **links)
-        ),
+        "digits-mlp": experiment_page(replace(sample.classification(replicates=3, diverged={"torch": (1,)}), **links)),
         "housing-wide-deep": experiment_page(sample.regression()),
         "images": experiment_page(sample.classification(shape=(8, 8))),
         "index": index_page(IndexInputs(sample.entries())),

@@ -27,9 +27,7 @@ def draw_all():
         "intervals": figures.draw_intervals(records.interval_plot(inputs.comparison), "a"),
         "curves": figures.draw_curves(panel, "b"),
         "confusion": figures.draw_confusion(records.confusions(inputs.evaluations, sample.CLASSES)[0], "c"),
-        "residuals": figures.draw_residuals(
-            records.residuals(houses.arrays, houses.data.target_name)[0], "d"
-        ),
+        "residuals": figures.draw_residuals(records.residuals(houses.arrays, houses.data.target_name)[0], "d"),
         "balance": figures.draw_class_balance(records.class_balance(inputs.data), "e"),
         "picture": figures.draw_picture(np.eye(8), "An eye & a <hand>", "f"),
     }
@@ -104,8 +102,7 @@ def test_a_name_with_dollars_is_no_formula():
 
 def test_curves_that_coincide_both_show():
     curves = tuple(
-        records.Curve(f, "valid", (1, 2), (2.0, 1.0), (2.0, 1.0), (2.0, 1.0), 1, 0, None)
-        for f in ("keras", "torch")
+        records.Curve(f, "valid", (1, 2), (2.0, 1.0), (2.0, 1.0), (2.0, 1.0), 1, 0, None) for f in ("keras", "torch")
     )
     svg = figures.draw_curves(records.CurvePanel("loss", curves, logarithmic=False), "same")
     widths = {

@@ -75,9 +75,7 @@ def test_a_page_loads_nothing(page):
             assert tag != "script" or name != "src" or not target
         assert "url(" not in (attributes.get("style") or "").replace("url(#", "")
     (policy,) = [a["content"] for _, a in page.elements if a.get("http-equiv") == "Content-Security-Policy"]
-    assert policy.startswith(
-        "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
-    )
+    assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:")
 
 
 def test_style_sheets_load_nothing(sources):
@@ -172,9 +170,9 @@ def test_a_page_of_one_framework_speaks_of_no_other(sources):
 
 def test_divergence_is_said_above_the_metrics_with_its_reason(sources):
     text = Page(sources["diverged"]).text
-    assert text.index(
-        "Diverged: PyTorch, replicate 0 (seed 100). The training loss became infinite"
-    ) < text.index("Metrics on the test rows")
+    assert text.index("Diverged: PyTorch, replicate 0 (seed 100). The training loss became infinite") < text.index(
+        "Metrics on the test rows"
+    )
     assert "Diverged" not in Page(sources["classification"]).text
 
 

@@ -190,9 +190,7 @@ def test_a_framework_that_diverged_has_no_confusion_matrix():
 def test_residuals_share_their_limits_and_skip_diverged_replicates():
     targets = np.array([1.0, 2.0, 3.0])
     arrays = {
-        "keras": records.EvaluationArrays(
-            targets, np.array([[np.nan] * 3, [1.0, 2.0, 6.0]]), None, np.empty((0, 1))
-        ),
+        "keras": records.EvaluationArrays(targets, np.array([[np.nan] * 3, [1.0, 2.0, 6.0]]), None, np.empty((0, 1))),
         "torch": records.EvaluationArrays(targets, np.array([[0.0, 2.0, 3.0]]), None, np.empty((0, 1))),
         "numpy": records.EvaluationArrays(targets, np.array([[np.nan] * 3]), None, np.empty((0, 1))),
     }

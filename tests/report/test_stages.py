@@ -77,9 +77,7 @@ def test_index_writes_one_row_per_experiment_of_the_plan(workspace):
 
 def test_a_missing_file_is_named_and_no_page_is_written(workspace):
     (workspace / paths.evaluation("digits-mlp", "torch") / "predictions.npy").unlink()
-    with pytest.raises(
-        DataError, match=r"evaluation/digits-mlp/torch/predictions\.npy: missing; run `dvc repro`"
-    ):
+    with pytest.raises(DataError, match=r"evaluation/digits-mlp/torch/predictions\.npy: missing; run `dvc repro`"):
         report.main(["digits-mlp", "keras torch"])
     assert not (workspace / "reports/digits-mlp.html").exists()
 

@@ -43,7 +43,7 @@ def training(workspace: Workspace, framework: str) -> subprocess.Popen[str]:
     more = {"TANDEM_CHECKPOINT_SECONDS": "0", "DVCGRAPH_PROGRESS": str(progress)}
     return subprocess.Popen(
         [sys.executable, "-m", "stages.train", EXPERIMENT, framework],
-        cwd=workspace.root, env=workspace.environment | more, 
+        cwd=workspace.root, env=workspace.environment | more,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
 

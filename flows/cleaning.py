@@ -11,9 +11,13 @@ from stages import paths
 from tandem.errors import StorageError
 from tandem.plan import Plan
 
+_RUNS_WITH_LOGS = 20
+
 
 def stale_paths(plan: Plan, root: Path) -> list[Path]:
-    """Return outs, checkpoints and half-written files below ``root`` that belong to no run of the plan, sorted."""
+    """Return outs, checkpoints and half-written files below ``root`` that belong to no run of the plan, sorted.
+
+    The output of stages is kept for the newest runs."""
     datasets = set(plan.datasets)
     runs = {(entry.experiment, entry.framework) for entry in plan.runs.values()}
     reports = set(plan.reports)
@@ -36,7 +40,14 @@ def stale_paths(plan: Plan, root: Path) -> list[Path]:
             half = ".partial-" in path.name
             if half or not (inside or relative in kept or relative in folders or relative.name in _OWN_FILES):
                 stale.add(relative)
-    return sorted(stale)
+    return sorted(stale | _old_logs(root))
+
+
+def _old_logs(root: Path) -> set[Path]:
+    """Return the folders with the output of all but the newest runs."""
+    folder = root / ".dvcgraph" / "logs"
+    runs = sorted(folder.iterdir(), key=lambda run: run.stat().st_mtime) if folder.is_dir() else []
+    return {run.relative_to(root) for run in runs[:-_RUNS_WITH_LOGS]}
 
 
 _OWN_FILES = {".gitignore", "README.md"}

@@ -95,8 +95,8 @@ def _estimates(task: Task, targets: np.ndarray, values: Sequence[np.ndarray]) ->
         MetricEstimate(
             metric=name,
             higher_is_better=name in metrics.HIGHER_IS_BETTER,
-            samples=sample_interval(point[name], resamples[name], len(targets)),
-            seeds=seed_interval([replicate[name] for replicate in each]),
+            samples=sample_interval(point[name], resamples[name], len(targets), share=name == "accuracy"),
+            seeds=seed_interval([replicate[name] for replicate in each], metrics.BOUNDS[name]),
         )
         for name in metrics.METRICS[task]
     )

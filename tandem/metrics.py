@@ -17,6 +17,14 @@ METRICS: Mapping[Task, tuple[str, ...]] = {
     "regression": ("mse", "rmse", "mae", "r2"),
 }
 HIGHER_IS_BETTER = frozenset({"accuracy", "r2"})
+BOUNDS: Mapping[str, tuple[float, float]] = {
+    "accuracy": (0.0, 1.0),
+    "log_loss": (0.0, np.inf),
+    "mse": (0.0, np.inf),
+    "rmse": (0.0, np.inf),
+    "mae": (0.0, np.inf),
+    "r2": (-np.inf, 1.0),
+}
 EPOCH_METRIC: Mapping[Task, str] = {"classification": "accuracy", "regression": "mae"}
 
 

@@ -54,17 +54,31 @@ def resampled_metrics(
     return point, finish(np.concatenate(means))
 
 
-def sample_interval(value: float, resamples: np.ndarray, count: int) -> Interval:
-    """Return the percentile bootstrap interval over ``count`` test samples."""
+def sample_interval(value: float, resamples: np.ndarray, count: int, *, share: bool = False) -> Interval:
+    """Return the percentile bootstrap interval over ``count`` test samples.
+
+    A share of samples that is 0 or 1 does not vary between resamples, although other samples could change it:
+    it gets the exact interval of Clopper and Pearson (1934).
+
+    Args:
+        value: on all samples.
+        resamples: on bootstrap resamples of them.
+        count: of samples.
+        share: the value is a share of the samples, as accuracy is.
+    """
     low, high = np.nanquantile(resamples, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    if share and value in (0.0, 1.0):
+        reach = 1 - ((1 - LEVEL) / 2) ** (1 / count)
+        low, high = (1 - reach, 1.0) if value else (0.0, reach)
     return Interval(value=value, low=float(low), high=float(high), over="test samples", level=LEVEL, n=count)
 
 
-def seed_interval(values: Sequence[float]) -> Interval | None:
-    """Return Student's t interval of the mean over replicates; None for fewer than two."""
+def seed_interval(values: Sequence[float], bounds: tuple[float, float] = (-np.inf, np.inf)) -> Interval | None:
+    """Return Student's t interval of the mean over replicates, cut at ``bounds``; None for fewer than two."""
     if len(values) < 2:
         return None
     mean = float(np.mean(values))
     error = float(np.std(values, ddof=1)) / np.sqrt(len(values))
     reach = float(stdtrit(len(values) - 1, (1 + LEVEL) / 2)) * error
-    return Interval(value=mean, low=mean - reach, high=mean + reach, over="seeds", level=LEVEL, n=len(values))
+    low, high = max(mean - reach, bounds[0]), min(mean + reach, bounds[1])
+    return Interval(value=mean, low=low, high=high, over="seeds", level=LEVEL, n=len(values))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -43,6 +44,18 @@ def error(done: subprocess.CompletedProcess[str], status: int = 1) -> str:
 
 
 # ----------------------------------------------------------------------------------------- plan and suite
+
+
+def test_clean_keeps_the_output_of_the_newest_runs(tmp_path):
+    from flows.cleaning import stale_paths
+    from tandem.plan import Plan
+
+    for number in range(25):
+        run = tmp_path / ".dvcgraph" / "logs" / f"run-{number}"
+        run.mkdir(parents=True)
+        os.utime(run, (number, number))
+    stale = stale_paths(Plan(datasets={}, runs={}, reports={}), tmp_path)
+    assert [path.name for path in stale] == [f"run-{number}" for number in range(5)]
 
 
 def test_plan_writes_the_plan_and_says_so_once(tandem: Call, tmp_path: Path) -> None:

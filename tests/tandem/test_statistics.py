@@ -15,6 +15,21 @@ def interval(task, targets, outputs, metric):
     return sample_interval(point[metric], resamples[metric], len(targets))
 
 
+def test_all_right_still_leaves_room_for_other_samples():
+    found = sample_interval(1.0, np.ones(RESAMPLES), 100, share=True)
+    assert (found.low, found.high) == (pytest.approx(0.025 ** (1 / 100)), 1.0)
+    found = sample_interval(0.0, np.zeros(RESAMPLES), 100, share=True)
+    assert (found.low, found.high) == (0.0, pytest.approx(1 - 0.025 ** (1 / 100)))
+
+
+def test_an_interval_over_seeds_stays_within_what_the_metric_can_be():
+    found = seed_interval([0.99, 1.0, 0.95], (0.0, 1.0))
+    assert found is not None
+    assert found.high == 1.0
+    assert found.low is not None
+    assert found.low < 0.95
+
+
 def test_the_value_is_the_metric_on_all_samples():
     generator = np.random.default_rng(0)
     targets = generator.normal(size=500)

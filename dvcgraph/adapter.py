@@ -494,13 +494,15 @@ def _working_folder(folder: Path) -> Iterator[None]:
 @contextmanager
 def _quiet_dvc() -> Iterator[None]:
     """Keep DVC's progress bars, which would tear a live display, from the terminal."""
-    logger = logging.getLogger("dvc")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
+    loggers = [logging.getLogger(name) for name in ("dvc", "dvc_data", "dvc_objects")]  # each has bars of its own
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 @contextmanager

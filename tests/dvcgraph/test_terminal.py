@@ -6,6 +6,7 @@ import os
 import pty
 import subprocess
 import sys
+import termios
 
 from dvc_project import REPOSITORY, Project
 
@@ -17,6 +18,7 @@ def test_no_progress_bar_of_dvc_tears_the_terminal(project: Project) -> None:
         "dvc.yaml", "stages: {a: {cmd: 'mkdir d; for i in 1 2 3; do echo $i > d/$i; done', deps: [input], outs: [d]}}"
     )
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (40, 120))
     process = subprocess.Popen(
         [sys.executable, "-m", "dvcgraph", "repro"],
         cwd=project.path,

@@ -9,8 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-REPOSITORY = Path(__file__).resolve().parents[1]
+from hermetic import hermetic_environment
 
 PARAMS = """\
 suite:
@@ -84,19 +83,8 @@ def write_params(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture
 def hermetic(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The environment of a process that sees no file of the user's, no mirror and no switch of Tandem's."""
-    home = tmp_path_factory.mktemp("home")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TANDEM_", "PREFECT_"))}
-    return kept | {
-        "HOME": str(home),
-        "XDG_CONFIG_HOME": str(home / "config"),
-        "DVC_SITE_CACHE_DIR": str(home / "dvc-site"),
-        "DVC_GLOBAL_CONFIG_DIR": str(home / "dvc-global"),
-        "DVC_SYSTEM_CONFIG_DIR": str(home / "dvc-system"),
-        "DVC_NO_ANALYTICS": "1",
-        "PREFECT_HOME": str(home / "prefect"),
-        "PYTHONPATH": str(REPOSITORY),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "COLUMNS": "200",
+    return hermetic_environment(tmp_path_factory.mktemp("home")) | {
+        "PREFECT_HOME": str(tmp_path_factory.mktemp("prefect"))
     }
 
 

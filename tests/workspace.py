@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 import re
 import shutil
 import subprocess
@@ -12,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from hermetic import REPOSITORY, hermetic_environment
 from ruamel.yaml import YAML
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 FILES = ("params.yaml", "runs.yaml", "dvc.yaml", ".dvcignore", ".gitignore")
 FOLDERS = ("tandem", "stages", "flows", "dvcgraph")
 # Outs whose bytes hold wall-clock times; everything else is the same in two runs.
@@ -92,25 +91,6 @@ class Workspace:
             assert done.returncode == 0, done.stderr
 
 
-def hermetic(home: Path) -> dict[str, str]:
-    """Return an environment that sees no file of the user's, no mirror and no switch of Tandem's."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TANDEM_", "PREFECT_", "DVC"))}
-    return kept | {
-        "HOME": str(home),
-        "XDG_CONFIG_HOME": str(home / "config"),
-        "DVC_SITE_CACHE_DIR": str(home / "dvc-site"),
-        "DVC_GLOBAL_CONFIG_DIR": str(home / "dvc-global"),
-        "DVC_SYSTEM_CONFIG_DIR": str(home / "dvc-system"),
-        "DVC_NO_ANALYTICS": "1",
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "GIT_AUTHOR_NAME": "Test", "GIT_AUTHOR_EMAIL": "test@example.invalid",
-        "GIT_COMMITTER_NAME": "Test", "GIT_COMMITTER_EMAIL": "test@example.invalid",
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "COLUMNS": "200",
-    }  # fmt: skip
-
-
 def make_workspace(folder: Path, *, suite: tuple[str, ...] = (), repository: bool = False) -> Workspace:
     """Copy the product's files into an empty folder, with every experiment in miniature.
 
@@ -130,7 +110,7 @@ def make_workspace(folder: Path, *, suite: tuple[str, ...] = (), repository: boo
     if suite:
         params = re.sub(r"(?m)^  experiments: \[.*\]$", f"  experiments: [{', '.join(suite)}]", params, count=1)
     (root / "params.yaml").write_text(params, encoding="utf-8")
-    workspace = Workspace(root, hermetic(folder / "home") | {"PYTHONPATH": str(root)})
+    workspace = Workspace(root, hermetic_environment(folder / "home") | {"PYTHONPATH": str(root)})
     assert workspace.tandem("plan").returncode == 0
     if repository:
         shutil.copytree(REPOSITORY / ".dvc", root / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp", "*.local"))

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from dvc_project import Project, hermetic_environment, make_template
+from dvc_project import Project, make_template
+from hermetic import hermetic_variables
 
 from dvcgraph.events import Event, Summary
 from dvcgraph.schedule import reproduce
@@ -20,7 +21,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def project(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    for name, value in hermetic_environment(tmp_path / "home").items():
+    for name, value in hermetic_variables(tmp_path / "home").items():
         monkeypatch.setenv(name, value)
     shutil.copytree(template, tmp_path / "project", symlinks=True)
     return Project(tmp_path / "project")

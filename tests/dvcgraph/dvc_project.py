@@ -10,30 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hermetic import hermetic_variables
 from ruamel.yaml import YAML
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-def hermetic_environment(home: Path) -> dict[str, str]:
-    """Return the variables that keep git, DVC and Prefect away from the user's own files."""
-    return {
-        "HOME": str(home),
-        "XDG_CONFIG_HOME": str(home / "config"),
-        "DVC_SITE_CACHE_DIR": str(home / "dvc-site"),
-        "DVC_GLOBAL_CONFIG_DIR": str(home / "dvc-global"),
-        "DVC_SYSTEM_CONFIG_DIR": str(home / "dvc-system"),
-        "DVC_NO_ANALYTICS": "1",
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_GLOBAL": str(home / "gitconfig"),
-        "GIT_AUTHOR_NAME": "Test",
-        "GIT_AUTHOR_EMAIL": "test@example.com",
-        "GIT_COMMITTER_NAME": "Test",
-        "GIT_COMMITTER_EMAIL": "test@example.com",
-        "SHELL": "/bin/sh",
-        "PYTHONPATH": str(REPOSITORY),
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-    }
 
 
 @dataclass(frozen=True)
@@ -79,7 +57,7 @@ class Project:
 def make_template(path: Path) -> Path:
     """Make an empty git repository with an empty DVC project."""
     path.mkdir()
-    environment = os.environ | hermetic_environment(path.with_name("home"))
+    environment = os.environ | hermetic_variables(path.with_name("home"))
     for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
         subprocess.run(command, cwd=path, env=environment, check=True, capture_output=True)
     return path

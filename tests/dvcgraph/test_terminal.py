@@ -8,7 +8,8 @@ import subprocess
 import sys
 import termios
 
-from dvc_project import REPOSITORY, Project
+from dvc_project import Project
+from hermetic import REPOSITORY
 
 
 def test_no_progress_bar_of_dvc_tears_the_terminal(project: Project) -> None:

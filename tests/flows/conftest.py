@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-sys.path.append(str(Path(__file__).parents[1] / "dvcgraph"))
-
-from dvc_project import Project, hermetic_environment, make_template
+from dvc_project import Project, make_template
+from hermetic import hermetic_variables
 
 from flows import prefect_settings
 from flows.server import running_server
@@ -25,7 +22,7 @@ def flow_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def project(flow_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    for name, value in hermetic_environment(tmp_path / "home").items():
+    for name, value in hermetic_variables(tmp_path / "home").items():
         monkeypatch.setenv(name, value)
     shutil.copytree(flow_template, tmp_path / "project", symlinks=True)
     return Project(tmp_path / "project")

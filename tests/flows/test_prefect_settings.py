@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from dvc_project import REPOSITORY
+from hermetic import REPOSITORY
 
 from flows.prefect_settings import settings
 

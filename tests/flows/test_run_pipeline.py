@@ -11,7 +11,8 @@ import threading
 
 import psutil
 import pytest
-from dvc_project import REPOSITORY, Project
+from dvc_project import Project
+from hermetic import REPOSITORY
 from rich.console import Console
 
 from dvcgraph.events import Ended, Outcome, Output, Progress, Queued, Started, Summary

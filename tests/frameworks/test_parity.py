@@ -9,9 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.append(str(Path(__file__).parent))
-
 from cases import KINDS, OPTIMIZERS
 from worker import DEEPLY
 

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.append(str(Path(__file__).parents[1]))
-
 from workspace import REPOSITORY, TIMED, Workspace, differing_outs, make_workspace, read_lock, untimed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]

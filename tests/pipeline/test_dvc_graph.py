@@ -9,9 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
-sys.path.append(str(Path(__file__).parents[1]))
-
 from workspace import RECORDER, TIMED, Workspace, differing_outs, make_workspace, read_lock, untimed
 
 SUITE = ("five-rule", "digits-mlp")

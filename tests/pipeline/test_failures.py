@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.append(str(Path(__file__).parents[1]))
-
 from workspace import Workspace, make_workspace
 
 EXPERIMENT = "five-rule"

@@ -9,9 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.append(str(Path(__file__).parents[1]))
-
 from workspace import REPOSITORY, Workspace, make_workspace
 
 from tandem.records import EvaluationRecord, RunRecord, read_record

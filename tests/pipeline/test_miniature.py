@@ -5,12 +5,8 @@ from __future__ import annotations
 import html
 import json
 import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.append(str(Path(__file__).parents[1]))
-
 from workspace import REPOSITORY, Workspace, make_workspace, write_raw_files
 
 from tandem.config import read_params

@@ -13,9 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-sys.path.append(str(Path(__file__).parents[1]))
-
 from workspace import Workspace, make_workspace
 
 EXPERIMENT = "breast-cancer-mlp"  # dropout, batch normalisation, Adam, best checkpoint, early stopping

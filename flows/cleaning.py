@@ -5,52 +5,83 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from stages import paths
 from tandem.errors import StorageError
 from tandem.plan import Plan
 
 _RUNS_WITH_LOGS = 20
+# Folders that other stages depend on as a whole: what an old plan left in them would be recorded as an input.
+_SHARED_FOLDERS = ("comparison", "evaluation", "models", "timings")
+_OF_A_RUN: tuple[Callable[[str, str], Path], ...] = (
+    paths.model, paths.history, paths.timing, paths.logs, paths.evaluation, paths.metrics,
+)  # fmt: skip
+_HALF_WRITTEN = "*.partial-*"
 
 
 def stale_paths(plan: Plan, root: Path) -> list[Path]:
-    """Return outs, checkpoints and half-written files below ``root`` that belong to no run of the plan, sorted.
+    """Return what belongs to no run of the plan, relative to ``root`` and sorted.
 
-    The output of stages is kept for the newest runs."""
-    datasets = set(plan.datasets)
-    runs = {(entry.experiment, entry.framework) for entry in plan.runs.values()}
-    reports = set(plan.reports)
-    kept = {path for name in datasets for path in (paths.raw(name), paths.fit(name).parent, paths.scaler(name))}
-    kept |= {
-        place(*run)
-        for run in runs
-        for place in (
-            paths.model, paths.history, paths.timing, paths.logs, paths.evaluation, paths.metrics, paths.checkpoints,
-        )
-    }  # fmt: skip
-    kept |= {path for name in reports for path in (paths.comparison(name), paths.report(name))} | {paths.index()}
-    folders = {path.parent for path in kept}
-    tops = {Path(*path.parts[:2]) if path.parts[0] == "data" else Path(path.parts[0]) for path in kept}
-    stale = set()
-    for top in tops:
-        for path in sorted((root / top).rglob("*")) if (root / top).is_dir() else []:
-            relative = path.relative_to(root)
-            inside = any(parent in kept or parent in stale for parent in relative.parents)
-            half = ".partial-" in path.name
-            if half or not (inside or relative in kept or relative in folders or relative.name in _OWN_FILES):
-                stale.add(relative)
-    return sorted(stale | _old_logs(root))
+    That is: outs that dvc.lock names, checkpoints, half-written files, and the output of all but the newest runs.
+    Files of the user's own are never among them.
+    """
+    return sorted(_stale_outs(plan, root) | _stale_checkpoints(plan, root) | _half_written(root) | _old_logs(root))
+
+
+def take_out_old_results(plan: Plan, root: Path) -> list[Path]:
+    """Remove results of runs that the plan does not name from the folders that stages depend on as a whole.
+
+    They stay in DVC's cache, and come back when a plan names them again.
+
+    Raises:
+        StorageError: one could not be removed.
+    """
+    old = sorted(path for path in _stale_outs(plan, root) if path.parts[0] in _SHARED_FOLDERS)
+    for path in old:
+        remove(root / path, dry=False)
+    return old
+
+
+def _stale_outs(plan: Plan, root: Path) -> set[Path]:
+    kept = {
+        path
+        for name in plan.datasets
+        for path in (paths.raw(name), paths.fit(name), paths.test(name), paths.scaler(name))
+    }
+    kept |= {place(run.experiment, run.framework) for run in plan.runs.values() for place in _OF_A_RUN}
+    kept |= {path for name in plan.reports for path in (paths.comparison(name), paths.report(name))}
+    kept |= {paths.index(), paths.checked()}
+    return {path for path in _recorded_outs(root / "dvc.lock") if path not in kept and (root / path).exists()}
+
+
+def _recorded_outs(lock: Path) -> set[Path]:
+    try:
+        stages = YAML(typ="safe").load(lock.read_text(encoding="utf-8"))["stages"]
+        return {Path(out["path"]) for stage in stages.values() for out in stage.get("outs", ())}
+    except (FileNotFoundError, YAMLError, KeyError, TypeError, AttributeError):
+        return set()  # nothing has run here, or DVC will say what is wrong with the file
+
+
+def _stale_checkpoints(plan: Plan, root: Path) -> set[Path]:
+    kept = {paths.checkpoints(run.experiment, run.framework) for run in plan.runs.values()}
+    folders = {path.relative_to(root) for path in (root / ".checkpoints").glob("*/*")}
+    return folders - kept
+
+
+def _half_written(root: Path) -> set[Path]:
+    tops = ("build", "data", "history", "logs", "metrics", "reports", ".checkpoints", *_SHARED_FOLDERS)
+    return {path.relative_to(root) for top in tops for path in (root / top).rglob(_HALF_WRITTEN)}
 
 
 def _old_logs(root: Path) -> set[Path]:
-    """Return the folders with the output of all but the newest runs."""
     folder = root / ".dvcgraph" / "logs"
     runs = sorted(folder.iterdir(), key=lambda run: run.stat().st_mtime) if folder.is_dir() else []
     return {run.relative_to(root) for run in runs[:-_RUNS_WITH_LOGS]}
-
-
-_OWN_FILES = {".gitignore", "README.md"}
 
 
 def remove(path: Path, *, dry: bool) -> int:
@@ -60,7 +91,7 @@ def remove(path: Path, *, dry: bool) -> int:
         StorageError: it could not be removed.
     """
     files = [path] if not path.is_dir() or path.is_symlink() else [file for file in path.rglob("*") if file.is_file()]
-    size = sum(file.lstat().st_size for file in files)
+    size = sum(file.lstat().st_size for file in files if file.exists() or file.is_symlink())
     if dry:
         return size
     try:
@@ -68,6 +99,8 @@ def remove(path: Path, *, dry: bool) -> int:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+        if path.parent != Path() and not any(path.parent.iterdir()):
+            path.parent.rmdir()
     except OSError as error:
         raise StorageError(f"{path}: cannot be removed ({error.strerror}); make its folder writable") from None
     return size

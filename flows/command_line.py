@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import webbrowser
+from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -14,7 +15,10 @@ from rich.table import Table
 from rich.text import Text
 
 from stages import paths
-from tandem.errors import DataError, ParameterError, TandemError, suggest
+from tandem.errors import DataError, ModelError, ParameterError, TandemError, suggest
+
+if TYPE_CHECKING:
+    from tandem.plan import Plan
 
 app = typer.Typer(
     help="Train an experiment in Keras and in PyTorch from one declaration, and compare the two.\n\n"
@@ -73,22 +77,42 @@ def run(
     """Plan, then run what has changed through the Prefect flow, and say where the report is."""
     from flows.run import run_pipeline
     from tandem.config import read_params
-    from tandem.plan import make_plan, write_plan
+    from tandem.plan import make_plan
 
-    plan = make_plan(read_params(paths.PARAMS))
-    write_plan(plan, paths.RUNS)
-    stages = [_stage(target, list(plan.reports)) for target in targets or ()]
-    status = run_pipeline(Path(), stages, force, Console(soft_wrap=False))
+    params = read_params(paths.PARAMS)
+    plan = make_plan(params)
+    stages = [_stage(target, list(plan.reports), params.experiments) for target in targets or ()]
+    console = Console(soft_wrap=False)
+    _write_plan(plan, console)
+    asked = [target for target in targets or () if target in plan.reports]
+    pages = [paths.report(name) for name in asked] if targets else [paths.index()]
+    status = run_pipeline(Path(), stages, force, console, pages)
     if status:
         raise typer.Exit(status)
 
 
-def _stage(target: str, experiments: list[str]) -> str:
+def _write_plan(plan: Plan, console: Console) -> bool:
+    """Write runs.yaml, and take the results of other plans out of the folders that stages read as a whole."""
+    from flows.cleaning import take_out_old_results
+    from tandem.plan import write_plan
+
+    changed = write_plan(plan, paths.RUNS)
+    old = take_out_old_results(plan, Path())
+    if old:
+        console.print(Text(f"{len(old)} results of other plans left the workspace; they stay in DVC's cache"))
+    return changed
+
+
+def _stage(target: str, experiments: list[str], declared: Collection[str]) -> str:
     """Return the stage that a word of the command line means: an experiment's page, or itself."""
     if target in experiments:
         return f"report@{target}"
     if "@" in target or target in _STAGES:
         return target
+    if target in declared:
+        raise ParameterError(
+            f"'{target}' is declared, but not in the suite; add it under suite: experiments: in {paths.PARAMS}"
+        )
     raise ParameterError(f"'{target}' is no experiment of the suite; {suggest(target, experiments)}")
 
 
@@ -96,14 +120,14 @@ def _stage(target: str, experiments: list[str]) -> str:
 def plan() -> None:
     """Write runs.yaml, the plan that follows from params.yaml."""
     from tandem.config import read_params
-    from tandem.plan import make_plan, write_plan
+    from tandem.plan import make_plan
 
+    console = Console()
     made = make_plan(read_params(paths.PARAMS))
-    changed = write_plan(made, paths.RUNS)
+    changed = _write_plan(made, console)
     table = Table("experiment", "data set", "frameworks", box=None, pad_edge=False)
     for entry in made.reports.values():
         table.add_row(entry.experiment, entry.dataset, entry.frameworks)
-    console = Console()
     console.print(table)
     state = "written" if changed else "is up to date"
     console.print(Text(f"{paths.RUNS} {state}: {len(made.runs)} runs of {len(made.reports)} experiments"))
@@ -115,20 +139,29 @@ def suite(
 ) -> None:
     """Choose what runs: copy one of `suites` to `suite` in params.yaml, and plan it."""
     from tandem.config import read_params
-    from tandem.plan import make_plan, select_suite, write_plan
+    from tandem.plan import make_plan, select_suite
 
     params = read_params(paths.PARAMS)
     console = Console()
     if name is None:
         table = Table("suite", "experiments", "frameworks", box=None, pad_edge=False)
-        for known, declared in params.suites.items():
-            selected = declared == params.suite
-            label = f"{known} (selected)" if selected else known
+        named = {known: declared for known, declared in params.suites.items() if declared == params.suite}
+        shown = params.suites if named else {"(your own)": params.suite, **params.suites}
+        for known, declared in shown.items():
+            label = f"{known} (selected)" if declared == params.suite else known
             table.add_row(label, ", ".join(declared.experiments), ", ".join(declared.frameworks))
         console.print(table)
         return
+    own = params.suite if params.suite not in params.suites.values() else None
     changed = select_suite(params, name, paths.PARAMS)
-    write_plan(make_plan(read_params(paths.PARAMS)), paths.RUNS)
+    _write_plan(make_plan(read_params(paths.PARAMS)), console)
+    if own is not None and changed:
+        console.print(
+            Text(
+                f"it replaces your own suite, experiments: [{', '.join(own.experiments)}]; "
+                "name it under suites to keep it"
+            )
+        )
     state = "selected" if changed else "was selected already"
     console.print(Text(f"suite '{name}' {state}; `tandem run` or `dvc repro` runs it"))
 
@@ -157,11 +190,23 @@ def predict(
         )
     if framework not in FRAMEWORKS:
         raise ParameterError(f"'{framework}' is no framework; {suggest(framework, FRAMEWORKS)}")
-    declared = params.experiments[experiment]
     record = read_record(RunRecord, paths.model(experiment, framework) / "run.json")
     if replicate >= len(record.replicates):
         raise ParameterError(
             f"replicate {replicate} of '{experiment}' is not there; allowed: 0 to {len(record.replicates) - 1}"
+        )
+    declared = params.experiments[experiment]
+    if record.declaration != declared.model_dump(mode="json", exclude_none=True):
+        raise ParameterError(
+            f"'{experiment}' has changed in {paths.PARAMS} since its {framework} networks were trained; "
+            f"run `tandem run {experiment}` first, or take the change back"
+        )
+    chosen = record.replicates[replicate]
+    if chosen.outcome == "diverged":
+        finished = [str(entry.replicate) for entry in record.replicates if entry.outcome != "diverged"]
+        raise ModelError(
+            f"replicate {replicate} of '{experiment}' diverged in {framework} and predicts nothing; "
+            + (f"choose another with --replicate: {', '.join(finished)}" if finished else "lower its learning rate")
         )
     description = read_record(DataDescription, paths.fit(declared.dataset) / "description.json")
     features = read_features(file, description)

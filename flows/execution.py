@@ -10,7 +10,7 @@ import json
 import logging
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -73,11 +73,12 @@ def run_graph(root: Path, targets: Sequence[str], force: bool, run_stage: RunSta
                 upstream = [allow_failure(states[name]) for name in node.upstream]
                 states[node.name] = run_stage(node.name, upstream)
             summary = reproduction.summary
+            outs = [out for node in reproduction.stages for out in node.outs]
     except GraphError as error:
         return Failed(message=str(error))
     finally:
         _open_runs.pop(key, None)
-    publish(root)
+    publish(outs)
     return _final_state(summary)
 
 
@@ -96,28 +97,29 @@ def run_stage(name: str) -> State:
     return _task_state(outcome)
 
 
-def publish(root: Path) -> None:
-    """Make a table of the metrics and links to the reports.
+def publish(outs: Iterable[Path]) -> None:
+    """Make a table of the metrics and links to the reports that are among the outs of a run.
 
     What goes wrong here is logged and never fails a run.
     """
     try:
-        rows = read_metrics(root)
+        made = sorted(out for out in outs if out.is_file())
+        rows = read_metrics([out for out in made if out.match(METRICS_PATTERN)])
         if rows:
             create_table_artifact(table=rows, key="metrics", description="Metrics on the test rows")
-        for report in sorted(root.resolve().glob(REPORTS_PATTERN)):
+        for report in (out for out in made if out.match(REPORTS_PATTERN)):
             create_link_artifact(link=report.as_uri(), link_text=report.stem, key=artifact_key(f"report-{report.stem}"))
     except Exception as error:  # a lost server must not lose a finished run
         get_run_logger().warning("no artifacts: %s", error)
 
 
-def read_metrics(root: Path) -> list[dict[str, Any]]:
-    """Return one row per experiment and framework from ``metrics/<experiment>/<framework>.json``.
+def read_metrics(files: Iterable[Path]) -> list[dict[str, Any]]:
+    """Return one row per experiment and framework from files ``metrics/<experiment>/<framework>.json``.
 
     Nested values are named by their path, for instance ``test.accuracy``; a file that is no JSON object gives
     a row that says so, and a number that is not finite is ``None``. Every row has the same columns.
     """
-    rows = [_metrics_row(path) for path in sorted(root.glob(METRICS_PATTERN))]
+    rows = [_metrics_row(path) for path in files]
     columns = list(dict.fromkeys(column for row in rows for column in row))
     return [{column: row.get(column) for column in columns} for row in rows]
 

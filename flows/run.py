@@ -21,11 +21,21 @@ from flows.progress import showing
 from flows.server import ServerError, running_server
 
 INTERRUPTED = 130
+INDEX = Path("reports/index.html")
 _NAMES_SHOWN = 8
 
 
-def run_pipeline(root: Path, targets: Sequence[str], force: bool, console: Console) -> int:
+def run_pipeline(
+    root: Path, targets: Sequence[str], force: bool, console: Console, pages: Sequence[Path] = (INDEX,)
+) -> int:
     """Run the DVC graph of ``root`` through the Prefect flow, with a display on ``console``.
+
+    Args:
+        root: the project's folder.
+        targets: DVC stages; none: all.
+        force: run what has not changed, too.
+        console: to show the run on.
+        pages: below ``root``, named at the end where they exist.
 
     Returns:
         0; 1 if anything failed, after lines that say what; 130 if it was interrupted.
@@ -48,9 +58,9 @@ def run_pipeline(root: Path, targets: Sequence[str], force: bool, console: Conso
         _say(console, line)
     if not succeeded and not summary.failed:
         _say(console, f"error: {message}")
-    index = root / "reports" / "index.html"
-    if index.exists():
-        _say(console, f"report: {index.as_uri()}")
+    for page in pages:
+        if (root / page).exists():
+            _say(console, f"report: {(root / page).as_uri()}")
     return 0 if succeeded else 1
 
 

@@ -28,10 +28,14 @@ def run_stage_command(function: Callable[[list[str]], None]) -> int:
     Set ``TANDEM_DEBUG=1`` to see the traceback instead.
 
     Returns:
-        The exit status: 0, 1 after an error of Tandem's, 75 (try again later) after one that may pass.
+        The exit status: 0, 1 after an error of Tandem's, 75 (try again later) after one that may pass, 130 after
+        Ctrl-C.
     """
     try:
         function(sys.argv[1:])
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
     except TandemError as error:
         if os.environ.get("TANDEM_DEBUG"):
             raise

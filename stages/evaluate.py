@@ -27,7 +27,7 @@ from tandem.records import (
     read_record,
     write_record,
 )
-from tandem.storage import load_array, new_directory, write_json
+from tandem.storage import load_array, new_directory, save_array, write_json
 
 
 def main(arguments: list[str]) -> None:
@@ -70,11 +70,11 @@ def main(arguments: list[str]) -> None:
     raw_features = load_array(paths.test(experiment.dataset) / "features.npy")
     with new_directory(paths.evaluation(name, framework_name)) as directory:
         write_record(record, directory / "evaluation.json")
-        np.save(directory / "targets.npy", rows["test"].targets)
+        save_array(directory / "targets.npy", rows["test"].targets)
         wrong = np.array([sample.row for sample in record.wrong], dtype=np.int64)
-        np.save(directory / "wrong_features.npy", raw_features[wrong])
+        save_array(directory / "wrong_features.npy", raw_features[wrong])
         for file, array in _arrays(outputs["test"], len(rows["test"]), data.description.class_names).items():
-            np.save(directory / f"{file}.npy", array)
+            save_array(directory / f"{file}.npy", array)
     write_json(paths.metrics(name, framework_name), flat_metrics(record, run))
 
 

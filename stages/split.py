@@ -18,7 +18,7 @@ from tandem.config import read_dataset
 from tandem.datasets import Rows
 from tandem.records import DataDescription, write_record
 from tandem.splits import Fold, divide
-from tandem.storage import new_directory
+from tandem.storage import new_directory, save_array
 
 
 def main(arguments: list[str]) -> None:
@@ -47,8 +47,8 @@ def main(arguments: list[str]) -> None:
         for number, indices in enumerate(parts.folds):
             folder = directory / "folds" / str(number)
             folder.mkdir(parents=True)
-            np.save(folder / "train.npy", indices.train)
-            np.save(folder / "valid.npy", indices.valid)
+            save_array(folder / "train.npy", indices.train)
+            save_array(folder / "valid.npy", indices.valid)
         write_record(description, directory / "description.json")
     with new_directory(paths.test(name)) as directory:
         _write_rows(parts.test, directory)
@@ -62,8 +62,8 @@ def _class_counts(fit: Rows, fold: Fold, classes: int) -> dict:
 
 
 def _write_rows(rows: Rows, directory: Path) -> None:
-    np.save(directory / "features.npy", rows.features)
-    np.save(directory / "targets.npy", rows.targets)
+    save_array(directory / "features.npy", rows.features)
+    save_array(directory / "targets.npy", rows.targets)
 
 
 if __name__ == "__main__":

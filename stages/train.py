@@ -64,6 +64,8 @@ def _limit_threads(threads: int) -> None:
 
 def _checkpoints(name: str, experiment: Experiment, framework: Framework) -> Checkpoints:
     """Open the checkpoints of exactly this training: its settings, data, code and versions."""
+    import numpy
+
     import tandem
     from tandem.checkpoints import SAVE_SECONDS, Checkpoints, digest_of
     from tandem.fitdata import fit_digest
@@ -80,6 +82,8 @@ def _checkpoints(name: str, experiment: Experiment, framework: Framework) -> Che
         "data": fit_digest(paths.fit(experiment.dataset), paths.scaler(experiment.dataset)),
         "versions": framework.versions(),
         "machine": platform.machine(),
+        "numpy": numpy.__version__,
+        "python": platform.python_version(),
     }
     given = os.environ.get(_SAVE_SECONDS_VARIABLE, str(SAVE_SECONDS))
     try:
@@ -99,12 +103,16 @@ def _train_replicates(session: Session, checkpoints: Checkpoints) -> Iterator[Tr
         if finished is not None:
             yield Trained.from_checkpoint(finished)
             continue
-        result = train_replicate(session, replicate, checkpoints, on_epoch=_tell_progress)
+        result = train_replicate(session, replicate, checkpoints, on_epoch=_tell_progress, on_resume=_tell_resume)
         print(f"replicate {replicate}: {result.record.outcome} after {result.record.epochs} epochs: "
               f"{result.record.explanation}", flush=True)  # fmt: skip
         if replicates > 1:
             checkpoints.save_finished(replicate, *result.to_checkpoint())
         yield result
+
+
+def _tell_resume(replicate: int, epoch: int) -> None:
+    print(f"replicate {replicate}: goes on from its checkpoint, after epoch {epoch}", flush=True)
 
 
 def _tell_progress(progress: Progress) -> None:

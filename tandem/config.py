@@ -332,7 +332,7 @@ def _explain(document: Any, plain: Any, problem: dict[str, Any]) -> Mistake:
         message = f"missing; {suggest('', schema.get('discriminator', {}).get('mapping', {}))}"
     elif kind == "string_pattern_mismatch":
         message = f"{_show(value)} is no allowed name; {_NAME_RULE}"
-    elif kind in ("exactly_one", "wide_deep"):
+    elif kind in ("exactly_one", "inconsistent"):
         given = ", ".join(value) if isinstance(value, dict) and value else "nothing"
         message = f"{problem['msg']}; given: {given}"
     elif kind == "too_short":
@@ -481,6 +481,8 @@ def _inconsistencies(plain: dict[str, Any]) -> Iterator[Inconsistency]:
             )
         if isinstance(used, str) and used in good_datasets:
             yield from _experiment_mistakes(place, declared, good_datasets[used])
+    for name in _mapping(plain, "searches"):
+        yield ("searches", name), f"'{name}': searches cannot be declared yet; remove the entry"
     suites: dict[tuple[str, ...], Any] = {("suite",): plain.get("suite")}
     suites |= {("suites", name): suite for name, suite in _mapping(plain, "suites").items()}
     for suite_place, suite in suites.items():

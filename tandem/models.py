@@ -24,12 +24,12 @@ OutputFunction = Literal["linear", "sigmoid", "softmax"]
 class Dense(Declared):
     """Fully connected layers: ``repeat`` times units, activation and, if asked for, batch normalisation."""
 
-    units: int = Field(gt=0, description="Width of the layer.")
+    units: int = Field(gt=0, le=100_000, description="Width of the layer.")
     activation: ActivationName = Field(default="linear", description="Function applied to the sums.")
     batch_normalization: Literal["before", "after"] | None = Field(
         default=None, description="Batch normalisation before or after the activation."
     )
-    repeat: int = Field(default=1, gt=0, description="How many such layers follow one another.")
+    repeat: int = Field(default=1, gt=0, le=1_000, description="How many such layers follow one another.")
 
 
 class Activation(Declared):
@@ -88,7 +88,7 @@ class LayerEntry(Declared):
 class Repeat(Declared):
     """A group of layers that follows itself ``times`` times."""
 
-    times: int = Field(gt=0)
+    times: int = Field(gt=0, le=1_000)
     layers: tuple[LayerEntry, ...] = Field(min_length=1)
 
 
@@ -103,7 +103,9 @@ class WideDeep(Declared):
 
     wide: Columns | None = Field(default=None, description="Columns of the wide input; none: all.")
     deep: Columns | None = Field(default=None, description="Columns of the deep input; none: all.")
-    hidden: tuple[Annotated[int, Field(gt=0)], ...] = Field(min_length=1, description="Widths of the deep part.")
+    hidden: tuple[Annotated[int, Field(gt=0, le=100_000)], ...] = Field(
+        min_length=1, description="Widths of the deep part."
+    )
     activation: ActivationName = "relu"
     outputs: tuple[HeadName, ...] = Field(
         default=("joint",),
@@ -114,15 +116,15 @@ class WideDeep(Declared):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if (self.wide is None) != (self.deep is None):
-            raise PydanticCustomError("wide_deep", "takes both of wide and deep, or neither (one input for both)")
+            raise PydanticCustomError("inconsistent", "takes both of wide and deep, or neither (one input for both)")
         for name in ("wide", "deep"):
             columns = getattr(self, name) or ()
             twice = next((column for column in columns if columns.count(column) > 1), None)
             if twice is not None:
                 context = {"name": name, "twice": twice}
-                raise PydanticCustomError("wide_deep", "{name} names column {twice} twice", context)
+                raise PydanticCustomError("inconsistent", "{name} names column {twice} twice", context)
         if len(set(self.outputs)) != len(self.outputs):
-            raise PydanticCustomError("wide_deep", "outputs names a head twice")
+            raise PydanticCustomError("inconsistent", "outputs names a head twice")
         return self
 
 
@@ -145,6 +147,12 @@ class Sgd(Declared):
     learning_rate: float = Field(gt=0)
     momentum: float = Field(default=0.0, ge=0, lt=1)
     nesterov: bool = False
+
+    @model_validator(mode="after")
+    def _nesterov_needs_momentum(self) -> Self:
+        if self.nesterov and not self.momentum:
+            raise PydanticCustomError("inconsistent", "nesterov needs a momentum above 0, or leave it out")
+        return self
 
 
 class Adam(Declared):
@@ -420,7 +428,7 @@ def initial_weights(architecture: Architecture, seed: int) -> Mapping[str, np.nd
     """Draw the initial weights that all frameworks load: float64 arrays by "layer/parameter".
 
     Dense kernels are Glorot uniform, U(-l, l) with l = √(6 / (inputs + units)) (Glorot and Bengio, 2010);
-    each parameter has a random stream of its own, so that adding a layer does not change the others.
+    each array has a random stream of its own, keyed by the seed and its position in the network.
     """
     weights = {}
     for position, (name, parameter) in enumerate(parameter_names(architecture)):

@@ -98,7 +98,7 @@ def write_plan(plan: Plan, path: Path) -> bool:
     old = None
     with contextlib.suppress(ParameterError):  # what is no plan is written anew
         old = load_yaml(path)
-        if read_plan(path) == plan:
+        if _same(read_plan(path), plan):
             return False
     document = old if isinstance(old, CommentedMap) else CommentedMap()
     if not isinstance(old, CommentedMap):
@@ -113,6 +113,11 @@ def write_plan(plan: Plan, path: Path) -> bool:
     return True
 
 
+def _same(one: Plan, other: Plan) -> bool:
+    """Return whether two plans name the same things in the same order."""
+    return one == other and all(list(getattr(one, part)) == list(getattr(other, part)) for part in Plan.model_fields)
+
+
 def check_plan(params: Params, path: Path) -> None:
     """Check that runs.yaml is the plan of params.yaml.
 
@@ -120,13 +125,13 @@ def check_plan(params: Params, path: Path) -> None:
         ParameterError: it is not; says what is missing or too much.
     """
     expected, found = make_plan(params), read_plan(path)
-    if found == expected:
+    if _same(found, expected):
         return
     missing = [name for name in expected.runs if name not in found.runs]
     extra = [name for name in found.runs if name not in expected.runs]
     parts = [f"lacks {', '.join(missing)}"] if missing else []
     parts += [f"has {', '.join(extra)}, which the suite does not"] if extra else []
-    detail = "; ".join(parts) or "differs in data sets or frameworks"
+    detail = "; ".join(parts) or "differs in data sets, frameworks or order"
     raise ParameterError(f"{path}: not the plan of params.yaml: it {detail}; run `tandem plan`")
 
 
@@ -203,6 +208,7 @@ def _assign(mapping: Any, key: str, value: Any) -> None:
             del old[gone]
         for name, inner in value.items():
             _assign(old, name, inner)
+            old.move_to_end(name)
     elif isinstance(value, list) and isinstance(old, list):
         if list(old) != value:
             old[:] = value

@@ -70,9 +70,13 @@ def _read_csv(path: Path, description: DataDescription) -> np.ndarray:
         )
     except pd.errors.EmptyDataError:
         raise DataError(f"{path}: is empty; give a header line and at least one row") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); name a readable file") from None
     except (pd.errors.ParserError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as CSV ({str(error).strip()}); save it as UTF-8 CSV") from None
     header, table = [str(name) for name in table.iloc[0]], table.iloc[1:]
+    if all(_is_number(cell) for cell in header):
+        raise DataError(f"{path}: line 1 is all numbers, but must name the columns; put a header line before it")
     names = list(description.feature_names)
     size = int(np.prod(description.feature_shape))
     if not names:
@@ -89,6 +93,14 @@ def _read_csv(path: Path, description: DataDescription) -> np.ndarray:
     if twice:
         raise DataError(f"{path}: column '{twice[0]}' stands twice; remove one of the two")
     return _table_numbers(path, table, {header.index(name): name for name in names})
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def _table_numbers(path: Path, table: pd.DataFrame, columns: Mapping[int, str]) -> np.ndarray:

@@ -37,7 +37,6 @@ class DataDescription(Record):
     target_name: str
     rows: dict[Part, int]  # rows of each part
     class_counts: dict[Part, tuple[int, ...]]  # by label; empty for regression. Test counts are left out
-    repeat: int = 1  # times that each training row is shown in an epoch
 
 
 class FeatureRange(Record):
@@ -94,7 +93,7 @@ class ReplicateRecord(Record):
     seed: int
     outcome: Literal["finished", "stopped early", "diverged"]
     epochs: int  # epochs trained
-    kept_epoch: int  # the epoch whose weights were saved, from 1; 0 if it diverged in the first
+    kept_epoch: int  # the epoch whose weights were saved, from 1; 0: the initial weights, it diverged at once
     explanation: str  # in words: why it stopped
 
 
@@ -128,7 +127,9 @@ class TimingRecord(Record):
 
     experiment: str
     framework: str
-    start_up_seconds: float  # from process start to the first batch: imports, data, building, compiling
+    start_up_seconds: (
+        float  # from process start to the first batch: imports, data, building; Keras compiles in its first epoch
+    )
     peak_memory_bytes: int  # largest resident set of the process
     samples_per_epoch: int
     replicates: tuple[ReplicateTiming, ...]

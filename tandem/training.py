@@ -87,6 +87,7 @@ class _Run:
     best_loss: float = math.inf
     best_epoch: int = 0
     reference: float = math.inf  # early stopping's best value
+    reference_epoch: int = 0
     waited: int = 0
     stopped: str = ""  # why, once training has ended
     outcome: str = "finished"
@@ -135,6 +136,7 @@ def train_replicate(
     checkpoints: Checkpoints,
     *,
     on_epoch: Callable[[Progress], None] | None = None,
+    on_resume: Callable[[int, int], None] | None = None,
     clock: Clock = time.perf_counter,
 ) -> Trained:
     """Train one replicate from its checkpoint, or from the beginning where there is none.
@@ -144,6 +146,7 @@ def train_replicate(
         replicate: its number; added to the declared seed.
         checkpoints: where an unfinished training is kept.
         on_epoch: told after each epoch.
+        on_resume: told the replicate and the epoch after which it goes on.
         clock: seconds, monotonic.
     """
     framework, experiment, data = session.framework, session.experiment, session.data
@@ -156,6 +159,8 @@ def train_replicate(
         run = _Run(**resumed.facts)
         trainer.load_state({name: array for name, array in resumed.arrays.items() if not name.startswith("best/")})
         best = {name[5:]: array for name, array in resumed.arrays.items() if name.startswith("best/")}
+        if on_resume is not None:
+            on_resume(replicate, run.epoch)
     start = clock() - (run.elapsed[-1] if run.elapsed else 0.0)
     while not run.stopped:
         before = clock()
@@ -185,7 +190,8 @@ def train_replicate(
             checkpoints.save(replicate, vars(run), partial(_state_with, trainer, kept))
         if on_epoch is not None:
             on_epoch(_progress(run, experiment, replicate))
-    keep_best = declared.checkpoint == "best" and run.outcome != "diverged"
+    # What a diverged training ends with are no numbers: its best epoch is kept, or the initial weights.
+    keep_best = declared.checkpoint == "best" or run.outcome == "diverged"
     weights = best if keep_best else framework.weights(network)
     return _result(run, weights, seed, replicate, run.best_epoch if keep_best else run.epoch, resumed is not None)
 
@@ -211,14 +217,15 @@ def _note(run: _Run, values: Mapping[str, float], stopping: EarlyStopping | None
     if stopping is not None:
         value = values[stopping.monitor]
         if value < run.reference - stopping.min_delta:
-            run.reference, run.waited = value, 0
+            run.reference, run.reference_epoch, run.waited = value, run.epoch, 0
         else:
             run.waited += 1
         if run.waited >= stopping.patience:
             run.outcome = "stopped early"
+            margin = f" by more than {stopping.min_delta:g}" if stopping.min_delta else ""
             run.stopped = (
-                f"{stopping.monitor} had not fallen by more than {stopping.min_delta:g} for {stopping.patience} "
-                f"epochs after epoch {run.epoch}"
+                f"{stopping.monitor} had not fallen{margin} since epoch {run.reference_epoch}, "
+                f"{stopping.patience} epochs before"
             )
             return is_best
     if run.epoch >= epochs:
@@ -246,8 +253,6 @@ def _result(
     run: _Run, weights: Mapping[str, np.ndarray], seed: int, replicate: int, kept_epoch: int, resumed: bool
 ) -> Trained:
     outcome: Any = run.outcome
-    if outcome == "diverged":
-        kept_epoch = run.epoch - 1
     columns = {name: tuple(_finite(value) for value in values) for name, values in run.columns.items()}
     return Trained(
         weights=weights,
@@ -271,14 +276,16 @@ def _result(
 
 
 def history_table(histories: Sequence[History]) -> str:
-    """Return all replicates' epochs as CSV: replicate, epoch, learning_rate and the recorded columns."""
+    """Return the epochs as CSV: epoch, learning_rate and the recorded columns, means over the replicates there."""
     names = list(dict.fromkeys(name for history in histories for name in history.columns))
-    lines = [",".join(["replicate", "epoch", "learning_rate", *names])]
-    for replicate, history in enumerate(histories):
-        for position, epoch in enumerate(history.epochs):
-            values = [history.columns[name][position] for name in names]
-            cells = ["" if value is None else repr(value) for value in values]
-            lines.append(",".join([str(replicate), str(epoch), repr(history.learning_rate[position]), *cells]))
+    lines = [",".join(["epoch", "learning_rate", *names])]
+    for position in range(max(len(history.epochs) for history in histories)):
+        reached = [history for history in histories if position < len(history.epochs)]
+        cells = [str(position + 1), repr(reached[0].learning_rate[position])]
+        for name in names:
+            values = [value for history in reached if (value := history.columns[name][position]) is not None]
+            cells.append(repr(float(np.mean(values))) if values else "")
+        lines.append(",".join(cells))
     return "\n".join(lines) + "\n"
 
 

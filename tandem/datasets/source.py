@@ -85,11 +85,13 @@ class ArraySource(Source):
 
     def fetch(self, directory: Path, options: Options) -> None:
         """Write the arrays as ``.npy``."""
+        from tandem.storage import save_array
+
         rows, test = self.make(options)
         for name, part in (("rows", rows), ("test", test)):
             if part is not None:
-                np.save(directory / f"{name}_features.npy", part.features)
-                np.save(directory / f"{name}_targets.npy", part.targets)
+                save_array(directory / f"{name}_features.npy", part.features)
+                save_array(directory / f"{name}_targets.npy", part.targets)
 
     def load(self, directory: Path) -> tuple[Rows, Rows | None]:
         """Read the arrays, memory-mapped."""

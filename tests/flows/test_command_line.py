@@ -162,6 +162,7 @@ def test_a_plan_that_is_none_is_told(tandem: Call, tmp_path: Path) -> None:
 KEPT = (
     "data/raw/coffee/rows.npy", "data/split/coffee/fit/x.npy", "data/split/coffee/test/x.npy",
     "data/scale/coffee/fold-0.json", "models/coffee/keras/run.json", "models/coffee/.gitignore",
+    "models/notes.md", "reports/mine.txt",
     "history/coffee/keras.csv", "timings/coffee/torch.json", "logs/coffee/torch/a", "evaluation/coffee/keras/e.json",
     "metrics/coffee/keras.json", "comparison/coffee/comparison.json", "reports/coffee.html", "reports/index.html",
     "reports/README.md", ".checkpoints/coffee/keras/key/replicate-0.npz", "other/file", "notes.partial-1.txt",
@@ -174,13 +175,28 @@ STALE = (
 )  # fmt: skip
 
 
+OUTS = (
+    "data/raw/coffee", "data/split/coffee/fit", "data/split/coffee/test", "data/scale/coffee", "models/coffee/keras",
+    "metrics/coffee/keras.json", "comparison/coffee", "reports/coffee.html", "reports/index.html",
+    "data/raw/old", "data/split/old/fit", "models/coffee/jax", "models/old/keras", "metrics/old/keras.json",
+    "reports/old.html", "models/gone/keras",
+)  # fmt: skip
+
+
 @pytest.fixture
 def littered(tandem: Call, tmp_path: Path) -> Path:
     tandem("plan")
     for name in (*KEPT, *STALE):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x" * 100)
+    record(tmp_path, *OUTS)
     return tmp_path
+
+
+def record(root: Path, *outs: str) -> None:
+    """Let dvc.lock name outs, as if stages had made them."""
+    entries = [{"path": out, "md5": "0"} for out in outs]
+    (root / "dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": {"made": {"cmd": "x", "outs": entries}}}))
 
 
 def present(root: Path, names: tuple[str, ...]) -> list[str]:
@@ -193,7 +209,8 @@ def test_clean_removes_what_the_plan_does_not_name_and_nothing_else(tandem: Call
     assert present(littered, KEPT) == list(KEPT)
     assert present(littered, STALE) == []
     *removed, last = done.stdout.splitlines()
-    assert "removed models/old" in removed
+    assert "removed models/old/keras" in removed
+    assert not (littered / "models/old").exists()
     assert "removed reports/old.html" in removed
     assert "removed models/coffee/keras.partial-abc" in removed
     assert last == f"{len(removed)} paths, 0.0 MB removed from the workspace"
@@ -204,15 +221,24 @@ def test_clean_can_say_what_it_would_remove(tandem: Call, littered: Path) -> Non
     done = tandem("clean", "--dry-run")
     assert done.returncode == 0
     assert present(littered, STALE) == list(STALE)
-    assert "would remove models/old" in done.stdout.splitlines()
+    assert "would remove models/old/keras" in done.stdout.splitlines()
     assert done.stdout.endswith(" would be removed from the workspace\n")
 
 
 def test_clean_removes_links_and_not_what_they_lead_to(tandem: Call, littered: Path) -> None:
     (littered / "models/linked").symlink_to(littered / "other")
+    record(littered, *OUTS, "models/linked")
     assert "removed models/linked" in tandem("clean").stdout.splitlines()
     assert (littered / "other/file").exists()
     assert not (littered / "models/linked").is_symlink()
+
+
+def test_a_plan_takes_the_results_of_other_plans_out_of_shared_folders(tandem: Call, littered: Path) -> None:
+    done = tandem("plan")
+    assert "2 results of other plans left the workspace; they stay in DVC's cache" in done.stdout
+    assert present(littered, ("models/coffee/jax/run.json", "models/old/keras/run.json")) == []
+    assert present(littered, ("reports/old.html", "metrics/old/keras.json")) != []
+    assert present(littered, KEPT) == list(KEPT)
 
 
 def test_clean_without_a_plan_removes_nothing(tandem: Call, littered: Path) -> None:
@@ -236,9 +262,12 @@ def trained(tmp_path: Path) -> Path:
     for folder in (models, fit):
         folder.mkdir(parents=True)
     replicate = {"replicate": 0, "seed": 0, "outcome": "finished", "epochs": 1, "kept_epoch": 1, "explanation": ""}
+    declared = read_params(tmp_path / "params.yaml").experiments["coffee"]
+    declaration = declared.model_dump(mode="json", exclude_none=True)
     record = {
         "experiment": "coffee", "framework": "torch", "dataset": "coffee", "constants": "aligned", "threads": 1,
-        "device": "", "versions": {}, "platform": "", "declaration": {}, "differences": [], "replicates": [replicate],
+        "device": "", "versions": {}, "platform": "", "declaration": declaration, "differences": [],
+        "replicates": [replicate],
         "model": {"layers": [], "parameters": 0, "trainable": 0},
     }  # fmt: skip
     (models / "run.json").write_text(json.dumps(record))
@@ -274,6 +303,25 @@ def test_predict_says_what_is_wrong(tandem: Call, trained: Path, arguments: list
     (trained / "short.csv").write_text("temperature (°C)\n200\n", encoding="utf-8")
     np.save(trained / "wrong.npy", np.zeros((4, 3)))
     assert error(tandem("predict", *arguments)) == message
+
+
+def test_predict_refuses_networks_of_another_declaration(tandem: Call, trained: Path) -> None:
+    path = trained / "params.yaml"
+    path.write_text(
+        path.read_text().replace("name: rmsprop, learning_rate: 0.01", "name: rmsprop, learning_rate: 0.02")
+    )
+    assert error(tandem("predict", "coffee", "rows.csv", "-F", "torch")) == (
+        "'coffee' has changed in params.yaml since its torch networks were trained; run `tandem run coffee` first, "
+        "or take the change back"
+    )
+
+
+def test_predict_refuses_a_replicate_that_diverged(tandem: Call, trained: Path) -> None:
+    path = trained / "models/coffee/torch/run.json"
+    path.write_text(path.read_text().replace('"finished"', '"diverged"'))
+    assert error(tandem("predict", "coffee", "rows.csv", "-F", "torch")) == (
+        "replicate 0 of 'coffee' diverged in torch and predicts nothing; lower its learning rate"
+    )
 
 
 # ----------------------------------------------------------------------------------------- the command itself

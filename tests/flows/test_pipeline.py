@@ -112,10 +112,19 @@ def test_a_graph_that_cannot_be_loaded_fails_the_flow_with_its_message(project: 
 
 
 def test_metrics_and_reports_become_artifacts(project: Project) -> None:
-    project.write("dvc.yaml", "stages: {a: {cmd: echo a}}")
-    project.write("metrics/digits/keras.json", '{"test": {"accuracy": 0.9, "mse": NaN}}')
-    project.write("metrics/digits/torch.json", '{"test": {"accuracy": 0.8}}')
-    report = project.write("reports/Digits MLP.html", "<p>report")
+    project.write("keras", '{"test": {"accuracy": 0.9, "mse": NaN}}')
+    project.write("torch", '{"test": {"accuracy": 0.8}}')
+    for framework in ("keras", "torch"):
+        project.write(f"metrics/digits/{framework}.json", "old")
+    project.write("metrics/other/keras.json", '{"test": {"accuracy": 0.1}}')  # of another plan
+    project.write("reports/other.html", "<p>old")
+    report = project.path / "reports" / "Digits MLP.html"
+    project.write(
+        "dvc.yaml",
+        "stages: {a: {cmd: ['cp keras metrics/digits/keras.json', 'cp torch metrics/digits/torch.json', "
+        "'echo report > \"reports/Digits MLP.html\"'], "
+        "outs: [metrics/digits/keras.json, metrics/digits/torch.json, 'reports/Digits MLP.html']}}",
+    )
     state = run(project)
     assert state.is_completed()
     found = read("artifact_filter", "read_artifacts", state, lambda artifacts: len(artifacts) == 2)
@@ -135,16 +144,18 @@ def test_a_failing_artifact_does_not_fail_the_run(project: Project, monkeypatch:
         raise OSError("no server")
 
     monkeypatch.setattr(execution, "create_table_artifact", refuse)
-    project.write("dvc.yaml", "stages: {a: {cmd: echo a}}")
-    project.write("metrics/digits/keras.json", "{}")
+    project.write("metrics/digits/old.json", "{}")
+    project.write(
+        "dvc.yaml", "stages: {a: {cmd: 'echo {} > metrics/digits/keras.json', outs: [metrics/digits/keras.json]}}"
+    )
     assert run(project).is_completed()
 
 
 def test_damaged_metrics_are_named_not_raised(project: Project) -> None:
     from flows.execution import read_metrics
 
-    project.write("metrics/digits/keras.json", "{")
-    assert read_metrics(project.path) == [{"experiment": "digits", "framework": "keras", "note": "not a JSON object"}]
+    path = project.write("metrics/digits/keras.json", "{")
+    assert read_metrics([path]) == [{"experiment": "digits", "framework": "keras", "note": "not a JSON object"}]
 
 
 def test_the_flow_survives_being_shipped_as_serve_ships_it(project: Project) -> None:

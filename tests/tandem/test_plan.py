@@ -104,7 +104,7 @@ def test_a_stale_plan_is_told_with_what_it_lacks_and_what_it_has_too_much(params
 def test_a_plan_with_another_source_is_stale(params, runs):
     write_plan(make_plan(params), runs)
     runs.write_text(runs.read_text().replace("source: digits", "source: diabetes"))
-    with pytest.raises(ParameterError, match=r"it differs in data sets or frameworks; run `tandem plan`$"):
+    with pytest.raises(ParameterError, match=r"it differs in data sets, frameworks or order; run `tandem plan`$"):
         check_plan(params, runs)
 
 

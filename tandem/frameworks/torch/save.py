@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import torch
@@ -17,7 +18,9 @@ FILE = "model.pt"
 def save(network: TandemNetwork, directory: Path) -> None:
     """Write ``model.pt``; the same bytes for the same weights."""
     copies = {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
-    torch.save(copies, directory / FILE)
+    buffer = io.BytesIO()  # PyTorch's own writer does not say why a file cannot be written
+    torch.save(copies, buffer)
+    (directory / FILE).write_bytes(buffer.getbuffer())
 
 
 def load(directory: Path, architecture: Architecture, constants: Constants) -> TandemNetwork:

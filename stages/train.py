@@ -150,7 +150,11 @@ def _write(name: str, session: Session, results: list[Trained], start_up_seconds
         platform=f"{platform.system()} {platform.machine()}",
         declaration=experiment.model_dump(mode="json", exclude_none=True),
         model=framework.summarize(network),
-        differences=framework.NATIVE_DIFFERENCES if experiment.constants == "native" else (),
+        differences=tuple(
+            text
+            for topic, text in framework.NATIVE_DIFFERENCES.items()
+            if experiment.constants == "native" and topic in experiment.native_topics(session.architecture)
+        ),
         replicates=tuple(result.record for result in results),
     )
     with new_directory(paths.model(name, framework.NAME)) as directory:

@@ -16,6 +16,7 @@ from tandem.records import (
     MetricEstimate,
     Task,
 )
+from tandem.rounding import is_rounding
 from tandem.statistics import resampled_metrics, sample_interval, seed_interval
 
 TITLES = {"keras": "Keras", "torch": "PyTorch"}
@@ -159,6 +160,8 @@ def _verdict_of_two(
         return (
             f"{first} and {second} do equally well on every test row: {title} {_interval(values[found.first])} in both"
         )
+    if is_rounding(found.samples.value, values[found.first].value, values[found.second].value):
+        return f"{first} and {second} agree to rounding: {title} {_interval(values[found.first])} in both"
     numbers = (
         f"{title} {_format(means[found.first])} in {first} and {_format(means[found.second])} in {second}{over}, "
         f"difference {_interval(found.samples)}"

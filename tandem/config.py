@@ -33,6 +33,7 @@ from tandem.models import (
     LossName,
     ModelDeclaration,
     Optimizer,
+    Sgd,
     allowed_losses,
     resolve,
 )
@@ -163,6 +164,14 @@ class Experiment(Declared):
         """
         classes = len(description.class_names)
         return resolve(self.model, description.feature_shape, description.task, self.loss, classes)
+
+    def native_topics(self, architecture: Architecture) -> set[str]:
+        """Return what the experiment uses of that the frameworks treat differently when constants are native."""
+        topics = {"initial_weights", self.optimizer.name}
+        topics |= {layer.kind for layer in architecture.layers}
+        if isinstance(self.optimizer, Sgd) and self.optimizer.momentum:
+            topics.add("momentum")
+        return topics
 
 
 class Params(Declared):

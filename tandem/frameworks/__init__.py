@@ -53,7 +53,7 @@ class Framework(Protocol):
 
     NAME: str
     TITLE: str
-    NATIVE_DIFFERENCES: tuple[str, ...]
+    NATIVE_DIFFERENCES: Mapping[str, str]
 
     def set_up(self, threads: int) -> None:
         """Fix the number of threads and switch deterministic operations on; before anything else."""

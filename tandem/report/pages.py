@@ -90,6 +90,7 @@ def experiment_page(inputs: PageInputs) -> str:
             differences=records.native_differences(inputs.runs),
             commands=records.reproduce_commands(comparison),
             declaration=_declaration(inputs),
+            repeat=records.repeat_of(inputs.runs),
             previous=inputs.previous,
             following=inputs.following,
         )

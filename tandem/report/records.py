@@ -28,7 +28,8 @@ from tandem.records import (
     RunRecord,
     TimingRecord,
 )
-from tandem.report.formats import format_count, framework_title, is_number
+from tandem.report.formats import format_count, format_seconds, framework_title, is_number
+from tandem.rounding import is_rounding
 
 Array = np.ndarray[Any, Any]
 
@@ -36,6 +37,7 @@ PARTS: dict[Part, str] = {"train": "training", "valid": "validation", "test": "t
 SHOWN_POINTS = 1200  # of a residual plot: enough to see the shape, few enough for a small file
 SHOWN_FEATURES = 12  # columns of a table of raw features
 SHOWN_RANGES = 30  # rows of the table of feature ranges
+_EPOCHS_TO_TELL = 5  # fewer say nothing of speed
 GALLERY = 15  # sample images: 3 rows of 5
 
 
@@ -319,7 +321,7 @@ def metric_rows(comparison: ComparisonRecord) -> tuple[MetricRow, ...]:
                     level=given[0].level,
                     estimates=intervals,
                     difference=gap,
-                    favours=_favours(gap, better, comparison.frameworks),
+                    favours=_favours(gap, better, comparison.frameworks, given),
                 )
             )
     return tuple(rows)
@@ -333,7 +335,11 @@ def _over(interval: Interval) -> str:
     return f"{format_count(interval.n)} {interval.over}"
 
 
-def _favours(gap: Interval | None, higher_is_better: bool, frameworks: Sequence[str]) -> str | None:
+def _favours(
+    gap: Interval | None, higher_is_better: bool, frameworks: Sequence[str], given: Sequence[Interval]
+) -> str | None:
+    if gap is not None and is_rounding(gap.value, *(interval.value for interval in given)):
+        return None
     if gap is None or gap.low is None or gap.high is None or len(frameworks) < 2 or gap.low <= 0 <= gap.high:
         return None
     return frameworks[1] if (gap.low > 0) == higher_is_better else frameworks[0]
@@ -587,15 +593,30 @@ def cost_rows(timings: Mapping[str, TimingRecord]) -> tuple[CostRow, ...]:
 
 
 def speed_sentence(rows: Sequence[CostRow]) -> str:
-    """Return how many times as fast the faster framework's epochs are; empty unless two are known."""
-    timed = [(row.framework, row.seconds_per_epoch) for row in rows if row.seconds_per_epoch]
+    """Say which framework's epochs are faster, and what all of the training took; empty unless two are known.
+
+    Too few epochs, as of a run that diverged at once, say nothing of speed.
+    """
+    timed = [row for row in rows if row.seconds_per_epoch and row.epochs >= _EPOCHS_TO_TELL]
     if len(timed) != 2:
         return ""
-    (fast, quick), (slow, long) = sorted(timed, key=lambda pair: pair[1] or 0.0)
-    ratio = (long or 0.0) / (quick or 1.0)
-    if ratio < 1.05:
-        return f"Epochs of {framework_title(fast)} and {framework_title(slow)} are equally fast, within 5 %."
-    return f"An epoch of {framework_title(fast)} is {ratio:.2g} times as fast as one of {framework_title(slow)}."
+    fast, slow = sorted(timed, key=lambda row: row.seconds_per_epoch or 0.0)
+    names = framework_title(fast.framework), framework_title(slow.framework)
+    ratio = (slow.seconds_per_epoch or 0.0) / (fast.seconds_per_epoch or 1.0)
+    epochs = (
+        f"Typical epochs of {names[0]} and {names[1]} are equally fast, within 5 %"
+        if ratio < 1.05
+        else f"A typical epoch of {names[0]} is {ratio:.2g} times as fast as one of {names[1]}"
+    )
+    whole = " and ".join(
+        f"{format_seconds(row.total_seconds)} in {framework_title(row.framework)}" for row in (fast, slow)
+    )
+    return f"{epochs}; all training took {whole}. Keras compiles in its first epoch, which the typical one leaves out."
+
+
+def repeat_of(runs: Mapping[str, RunRecord]) -> int:
+    """Return how often an epoch showed each training row; the same in all frameworks."""
+    return max((int(run.declaration.get("training", {}).get("repeat", 1)) for run in runs.values()), default=1)
 
 
 def model_rows(runs: Mapping[str, RunRecord]) -> tuple[ModelRow, ...]:

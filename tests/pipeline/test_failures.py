@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from workspace import Workspace, make_workspace
 
 EXPERIMENT = "five-rule"
-# A device that runs full while a stage writes: every array and text is refused after the first few.
+# A device that is full: every array, text and model file is refused, as write(2) refuses it.
 NO_SPACE = """
 import errno, os, pathlib
 def full(*_, **__):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 pathlib.Path.write_text = full
+pathlib.Path.write_bytes = full
 """
 
 
@@ -115,6 +118,30 @@ def test_no_space_while_writing_leaves_what_was_there_and_the_next_run_succeeds(
     assert {path: path.read_bytes() for path in (trained.root / out).rglob("*") if path.is_file()} == before
     assert not list(trained.root.rglob("*.partial-*"))
     assert trained.stage(stage, *arguments).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("stage", "arguments", "out"),
+    [
+        ("fetch", ["digits"], "data/raw/digits"),
+        ("split", ["digits"], "data/split/digits/fit"),
+        ("train", ["digits-mlp", "torch"], "models/digits-mlp/torch"),
+        ("train", ["digits-mlp", "keras"], "models/digits-mlp/keras"),
+    ],
+)
+def test_a_file_that_the_system_refuses_to_let_grow_is_told_in_one_line(trained, stage, arguments, out):
+    """A real limit on the size of files (RLIMIT_FSIZE) stops the write itself, inside whichever library writes."""
+    if stage == "train":
+        trained.prepare("digits")
+    elif stage == "split":
+        assert trained.stage("fetch", "digits").returncode == 0
+    command = f"ulimit -f 20; exec {sys.executable} -m stages.{stage} {' '.join(arguments)}"
+    error = error_of(trained.call("bash", "-c", command))
+    place, _, rest = error.removeprefix("error: ").partition(": ")
+    assert rest == "cannot be written (File too large); nothing was kept of it; make the folder writable and run again"
+    checkpoints = f".checkpoints/{arguments[0]}/"  # of a training, they are the first that is written
+    assert place == out or (stage == "train" and place.startswith(checkpoints))
+    assert not list(trained.root.rglob("*.partial-*"))
 
 
 def test_a_name_that_is_not_declared(trained):

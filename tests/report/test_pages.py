@@ -142,7 +142,7 @@ def test_the_verdict_comes_first_and_the_sections_in_order(sources):
             "Filled markers",
             "Confusion matrices",
             "gets most wrong",
-            "An epoch of Keras",
+            "A typical epoch of Keras",
             "Rows per class",
             "266,610 parameters",
             "tensorflow",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -262,9 +264,21 @@ def test_cost_of_a_training_without_an_epoch_is_missing():
     assert (row.seconds_per_epoch, row.samples_per_second) == (None, None)
 
 
+def test_a_difference_of_rounding_speaks_for_neither():
+    comparison = sample.classification().comparison
+    noise = Interval(value=9e-9, low=8e-9, high=1e-8, over="test samples", n=100)
+    differences = tuple(each.model_copy(update={"samples": noise}) for each in comparison.differences)
+    rows = records.metric_rows(comparison.model_copy(update={"differences": differences}))
+    assert {row.favours for row in rows if "samples" in row.over} == {None}
+
+
 def test_speed_names_the_faster_framework():
     rows = records.cost_rows(sample.classification().timings)
-    assert records.speed_sentence(rows) == "An epoch of Keras is 2.4 times as fast as one of PyTorch."
+    assert records.speed_sentence(rows).startswith(
+        "A typical epoch of Keras is 2.4 times as fast as one of PyTorch; all training took "
+    )
+    few = [dataclasses.replace(row, epochs=1) for row in rows]
+    assert records.speed_sentence(few) == "", "one epoch says nothing of speed"
     assert records.speed_sentence(rows[:1]) == ""
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -149,18 +147,24 @@ def test_a_damaged_checkpoint_counts_as_missing(whole):
 
 @pytest.mark.slow
 def test_twenty_kills_at_random_moments_end_with_the_same_bytes(whole):
+    """Every kill comes after progress: while epochs are told, or a moment later, while a checkpoint is written."""
     workspace, framework = whole
     generator = random.Random(20)
-    for _ in range(20):
+    kills = 0
+    while kills < 20:
         process = training(workspace, framework)
-        limit = generator.uniform(0, 1.3) * 6  # from the imports to past the end of most trainings
-        try:
-            process.wait(limit)
-        except subprocess.TimeoutExpired:
-            os.kill(process.pid, signal.SIGKILL)
+        wanted = generator.randint(1, 8)
+        while process.poll() is None and epochs_told(workspace) < wanted:
+            time.sleep(0.001)
+        time.sleep(generator.uniform(0, 0.01))  # anywhere between two epochs
+        if process.poll() is None:
+            process.kill()
         process.communicate()
-        if process.returncode == 0:
+        if process.returncode == 0:  # it came to its end: begin again
             assert same_as_whole(workspace)
             shutil.rmtree(workspace.root / "models")
+        elif epochs_told(workspace):
+            kills += 1
     finish(workspace, framework)
+    assert kills == 20
     assert same_as_whole(workspace)

@@ -12,13 +12,14 @@ from tandem.frameworks import Constants
 from tandem.models import Architecture, Layer, initial_weights
 from tandem.records import LayerSummary, ModelSummary
 
-NATIVE_DIFFERENCES = (
-    "initial weights: dense kernels Glorot uniform, biases zero",
-    "batch normalisation: momentum 0.99, epsilon 1e-3, biased running variance",
-    "Adam: epsilon 1e-7, beside the root of the uncorrected second moment",
-    "RMSprop: epsilon 1e-7, inside the root",
-    "momentum: the velocity takes the learning rate",
-)
+# What `constants: native` leaves different from the other framework, by what a declaration uses.
+NATIVE_DIFFERENCES = {
+    "initial_weights": "initial weights: dense kernels Glorot uniform, biases zero",
+    "batch_normalization": "batch normalisation: momentum 0.99, epsilon 1e-3, biased running variance",
+    "adam": "Adam: epsilon 1e-7, beside the root of the uncorrected second moment",
+    "rmsprop": "RMSprop: epsilon 1e-7, inside the root",
+    "momentum": "momentum: the velocity takes the learning rate",
+}
 _SEED_RANGE = 2**31
 
 

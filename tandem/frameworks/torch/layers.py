@@ -14,13 +14,15 @@ from tandem.frameworks.torch.setup import best_device
 from tandem.models import Architecture, Layer, initial_weights
 from tandem.records import LayerSummary, ModelSummary
 
-NATIVE_DIFFERENCES = (
-    "initial weights: dense kernels and biases uniform, U(±1/√inputs)",
-    "batch normalisation: momentum 0.1 (0.9 in Keras's terms), epsilon 1e-5, unbiased running variance",
-    "Adam: epsilon 1e-8, after the bias correction",
-    "RMSprop: epsilon 1e-8, outside the root",
-    "momentum: the step takes the learning rate, not the velocity",
-)
+# What `constants: native` leaves different from the other framework, by what a declaration uses.
+NATIVE_DIFFERENCES = {
+    "initial_weights": "initial weights: dense kernels and biases uniform, U(±1/√inputs)",
+    "batch_normalization": "batch normalisation: momentum 0.1 (0.9 in Keras's terms), epsilon 1e-5, "
+    "unbiased running variance",
+    "adam": "Adam: epsilon 1e-8, after the bias correction",
+    "rmsprop": "RMSprop: epsilon 1e-8, outside the root",
+    "momentum": "momentum: the step takes the learning rate, not the velocity",
+}
 
 # Keras's constants of batch normalisation, in PyTorch's terms.
 _KERAS_MOMENTUM, _KERAS_EPSILON = 0.01, 1e-3

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 from stages import paths
-from stages.command import run_stage_command
-from tandem.errors import ParameterError
+from stages.command import run_stage_command, take_arguments
 from tandem.plan import ReportEntry, read_plan
 from tandem.records import ComparisonRecord, RunRecord, TimingRecord, read_record
 from tandem.report.pages import IndexInputs, index_page
@@ -22,9 +20,8 @@ def main(arguments: list[str]) -> None:
         ParameterError: any argument, or runs.yaml is not a plan.
         DataError: a file is missing or damaged.
     """
-    if arguments:
-        raise ParameterError(f"usage: python -m stages.index; it takes no argument, but got {' '.join(arguments)}")
-    entries = tuple(_read_entry(entry) for entry in read_plan(Path("runs.yaml")).reports.values())
+    take_arguments(arguments, "index")
+    entries = tuple(_read_entry(entry) for entry in read_plan(paths.RUNS).reports.values())
     write_text(paths.index(), index_page(IndexInputs(entries)))
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from stages import paths
-from stages.command import run_stage_command
-from tandem.errors import DataError, ParameterError
+from stages.command import run_stage_command, take_arguments
+from tandem.errors import DataError
 from tandem.records import (
     ComparisonRecord,
     DataDescription,
@@ -32,10 +32,8 @@ def main(arguments: list[str]) -> None:
         ParameterError: other than two arguments.
         DataError: a file is missing or damaged, or compares other frameworks.
     """
-    if len(arguments) != 2:
-        raise ParameterError('usage: python -m stages.report EXPERIMENT "FRAMEWORK ..."')
-    experiment, frameworks = arguments[0], arguments[1].split()
-    write_text(paths.report(experiment), experiment_page(_read_inputs(experiment, frameworks)))
+    experiment, frameworks = take_arguments(arguments, "report", "EXPERIMENT", '"FRAMEWORK ..."')
+    write_text(paths.report(experiment), experiment_page(_read_inputs(experiment, frameworks.split())))
 
 
 def _read_inputs(experiment: str, frameworks: list[str]) -> PageInputs:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tandem import metrics
+from tandem import metrics, titles
 from tandem.records import (
     ComparisonRecord,
     EvaluationRecord,
@@ -18,16 +18,6 @@ from tandem.records import (
 )
 from tandem.rounding import is_rounding
 from tandem.statistics import resampled_metrics, sample_interval, seed_interval
-
-TITLES = {"keras": "Keras", "torch": "PyTorch"}
-METRIC_TITLES = {
-    "accuracy": "accuracy",
-    "log_loss": "log loss",
-    "mse": "mean squared error",
-    "rmse": "root mean squared error",
-    "mae": "mean absolute error",
-    "r2": "R²",
-}
 
 
 @dataclass(frozen=True)
@@ -131,7 +121,7 @@ def _shared_mistakes(
 def verdict(main: str, results: Mapping[str, Results], differences: Sequence[MetricDifference]) -> str:
     """Say in a sentence how the results compare by the main metric."""
     diverged = {name: result.record.diverged for name, result in results.items() if result.record.diverged}
-    title = METRIC_TITLES[main]
+    title = titles.METRICS[main]
     values = {name: _estimate(result.record.estimates, main) for name, result in results.items()}
     found = next((difference for difference in differences if difference.metric == main), None)
     if found is not None:
@@ -141,13 +131,13 @@ def verdict(main: str, results: Mapping[str, Results], differences: Sequence[Met
         parts = [_verdict_of_two(found, title, values, means, over)]
     else:
         parts = [
-            f"{TITLES[name]} reaches {title} {_interval(interval)} on the test rows"
+            f"{titles.FRAMEWORKS[name]} reaches {title} {_interval(interval)} on the test rows"
             for name, interval in values.items()
             if interval.value is not None
         ]
     for name, replicates in diverged.items():
         total = len(results[name].outputs)
-        parts.append(f"{TITLES[name]} diverged in {len(replicates)} of {total} replicates")
+        parts.append(f"{titles.FRAMEWORKS[name]} diverged in {len(replicates)} of {total} replicates")
     return "; ".join(parts) + "."
 
 
@@ -155,7 +145,7 @@ def _verdict_of_two(
     found: MetricDifference, title: str, values: Mapping[str, Interval], means: Mapping[str, float], over: str
 ) -> str:
     """Claim a difference only where it holds over the test samples and, with replicates, over the seeds."""
-    first, second = TITLES[found.first], TITLES[found.second]
+    first, second = titles.FRAMEWORKS[found.first], titles.FRAMEWORKS[found.second]
     if found.samples.low == found.samples.high == 0:
         return (
             f"{first} and {second} do equally well on every test row: {title} {_interval(values[found.first])} in both"

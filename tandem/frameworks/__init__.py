@@ -7,6 +7,7 @@ A process imports one framework, never two. Each framework is a package with mir
 from __future__ import annotations
 
 import importlib
+import pkgutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
@@ -18,7 +19,6 @@ from tandem.models import Adam, Architecture, RmsProp, Sgd
 from tandem.records import ModelSummary
 
 Constants = Literal["aligned", "native"]
-NAMES = ("keras", "torch")
 
 
 class Trainer(Protocol):
@@ -107,6 +107,6 @@ def load_framework(name: str) -> Framework:
     Raises:
         KeyError: there is no such framework.
     """
-    if name not in NAMES:
+    if name not in (module.name for module in pkgutil.iter_modules(__path__)):
         raise KeyError(name)
     return cast(Framework, importlib.import_module(f"{__name__}.{name}"))

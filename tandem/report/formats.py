@@ -5,24 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from tandem import titles
 from tandem.records import Interval, Number
 
 MISSING = "–"
 MINUS = "\N{MINUS SIGN}"
 SPACE = "\N{NO-BREAK SPACE}"  # between a number and its unit
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-FRAMEWORK_TITLES = {"keras": "Keras", "torch": "PyTorch", "numpy": "NumPy"}
-METRIC_TITLES = {"log_loss": "log loss", "mse": "MSE", "rmse": "RMSE", "mae": "MAE", "r2": "R²"}
 
 
 def framework_title(framework: str) -> str:
     """Return a framework's name as its authors write it; an unknown one as it comes."""
-    return FRAMEWORK_TITLES.get(framework, framework)
+    return titles.FRAMEWORKS.get(framework, framework)
 
 
 def metric_title(metric: str) -> str:
     """Return a metric's name as it is printed; an unknown one as it comes."""
-    return METRIC_TITLES.get(metric, metric)
+    return titles.SHORT_METRICS.get(metric, metric)
 
 
 def is_number(value: Number) -> bool:

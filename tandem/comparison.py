@@ -150,7 +150,7 @@ def _verdict_of_two(
         return (
             f"{first} and {second} do equally well on every test row: {title} {_interval(values[found.first])} in both"
         )
-    if is_rounding(found.samples.value, values[found.first].value, values[found.second].value):
+    if is_rounding(found.samples, values[found.first].value, values[found.second].value):
         return f"{first} and {second} agree to rounding: {title} {_interval(values[found.first])} in both"
     numbers = (
         f"{title} {_format(means[found.first])} in {first} and {_format(means[found.second])} in {second}{over}, "

@@ -338,7 +338,7 @@ def _over(interval: Interval) -> str:
 def _favours(
     gap: Interval | None, higher_is_better: bool, frameworks: Sequence[str], given: Sequence[Interval]
 ) -> str | None:
-    if gap is not None and is_rounding(gap.value, *(interval.value for interval in given)):
+    if gap is not None and is_rounding(gap, *(interval.value for interval in given)):
         return None
     if gap is None or gap.low is None or gap.high is None or len(frameworks) < 2 or gap.low <= 0 <= gap.high:
         return None

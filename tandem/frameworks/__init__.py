@@ -101,12 +101,17 @@ class Framework(Protocol):
         """
 
 
+def framework_names() -> tuple[str, ...]:
+    """Return the names of all frameworks: the packages in this folder."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+
+
 def load_framework(name: str) -> Framework:
     """Import a framework's package.
 
     Raises:
         KeyError: there is no such framework.
     """
-    if name not in (module.name for module in pkgutil.iter_modules(__path__)):
+    if name not in framework_names():
         raise KeyError(name)
     return cast(Framework, importlib.import_module(f"{__name__}.{name}"))

@@ -52,7 +52,6 @@ class Framework(Protocol):
     """What a package below ``tandem.frameworks`` offers. ``network`` is a framework's own object."""
 
     NAME: str
-    TITLE: str
     NATIVE_DIFFERENCES: Mapping[str, str]
 
     def set_up(self, threads: int) -> None:

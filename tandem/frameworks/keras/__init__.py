@@ -12,7 +12,7 @@ os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 from tandem.frameworks.keras.quiet import held_back_stderr
 
 with held_back_stderr():
-    import tensorflow  # noqa: F401
+    import tensorflow  # noqa: F401  (for its first words alone, which are held back here)
 
 from tandem.frameworks.keras.fit import predict, trainer
 from tandem.frameworks.keras.layers import NATIVE_DIFFERENCES, build, load_weights, summarize, weights
@@ -20,9 +20,8 @@ from tandem.frameworks.keras.save import load, save
 from tandem.frameworks.keras.setup import device, set_up, versions
 
 NAME = "keras"
-TITLE = "Keras"
 
 __all__ = [
-    "NAME", "NATIVE_DIFFERENCES", "TITLE", "build", "device", "load", "load_weights", "predict", "save", "set_up",
+    "NAME", "NATIVE_DIFFERENCES", "build", "device", "load", "load_weights", "predict", "save", "set_up",
     "summarize", "trainer", "versions", "weights",
 ]  # fmt: skip

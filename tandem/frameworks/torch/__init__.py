@@ -12,9 +12,8 @@ from tandem.frameworks.torch.save import load, save
 from tandem.frameworks.torch.setup import device, set_up, versions
 
 NAME = "torch"
-TITLE = "PyTorch"
 
 __all__ = [
-    "NAME", "NATIVE_DIFFERENCES", "TITLE", "build", "device", "load", "load_weights", "predict", "save", "set_up",
+    "NAME", "NATIVE_DIFFERENCES", "build", "device", "load", "load_weights", "predict", "save", "set_up",
     "summarize", "trainer", "versions", "weights",
 ]  # fmt: skip

@@ -2,41 +2,44 @@
 
 DVC's own ``repro`` holds its locks in a way that blocks ``dvc status`` for as long as a command runs, records
 inputs as they are *after* the command, and rewrites ``dvc.lock`` in place for every stage. This module does
-the same bookkeeping in two short steps around a command that somebody else runs:
+the same bookkeeping in short steps around commands that somebody else runs, many at a time:
 
+``prepare``
+    is there anything to do? Restores the outs from the run cache where that is enough.
 ``begin``
-    under the repository's lock: what changed; remove the outs; restore them from the run cache, or else
-    record the inputs. Then the lock is given back; read locks on the stage's inputs and outs remain, which
-    keep writers (a foreign ``dvc repro`` of the same stage) out and let readers (``dvc status``) in.
+    removes the outs and records the inputs. Read locks on the stage's inputs and outs remain until it has
+    ended, which keep writers (a foreign ``dvc repro`` of the same stage) out and let readers (``dvc status``) in.
 ``finish``
-    under the repository's lock again: record the outs, commit them to the cache, save the run in the run
-    cache.
+    records the outs: in the journal first, then in the cache and the run cache.
 
-Records reach ``dvc.lock`` in batches, by :meth:`Graph.flush`. A ``Graph`` belongs to one thread.
+Every step is taken under the repository's lock (:meth:`Graph.hold`), which is never kept while the caller
+waits for a command. Records reach ``dvc.lock`` in batches, by :meth:`Graph.flush`. A ``Graph`` belongs to one
+thread.
 """
 
 from __future__ import annotations
 
-import contextlib
-import inspect
+import hashlib
+import json
 import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-from dvcgraph.errors import GraphError, nearest, one_line
+from dvcgraph.errors import GraphError, PathsBusyError, RepositoryBusyError, nearest, one_line
+from dvcgraph.journal import Journal
+from dvcgraph.lockfile import replace_file, simple_yaml, write_entries
 
-Beginning = Literal["unchanged", "restored", "recorded", "run"]
-T = TypeVar("T")
+Preparation = Literal["unchanged", "restored", "recorded", "run"]
 
-_RETRY_SECONDS = 0.5  # between two tries for a path that another DVC process has locked
-_FLUSH_SECONDS = 1.0  # dvc.lock is rewritten when at least this long, and
-_FLUSH_SHARE = 10  # this many times the cost of rewriting it, has passed
+_FLUSH_SECONDS = 2.0  # a finished stage waits at least this long for dvc.lock, so that others join it,
+_FLUSH_SHARE = 5  # or this many times as long as the last writing took,
+_FLUSH_LATEST_SECONDS = 5.0  # and never longer than this
+_LOCK_OWNER = "dvcgraph"  # how our entries in DVC's read/write locks begin
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,10 @@ class StageNode:
     commands: tuple[str, ...]  # run one after another; empty for a .dvc file
     folder: Path  # where the commands run
     upstream: tuple[str, ...]  # names of the stages of this run that it depends on directly
+    after: tuple[str, ...]  # of a frozen stage: those that make its inputs; it follows them, however they end
     outs: tuple[Path, ...]
     frozen: bool
+    meta: Any = None  # what dvc.yaml says under `meta:`
 
 
 @dataclass(frozen=True)
@@ -64,17 +69,24 @@ class Invocation:
 class Graph:
     """A DVC project's graph, loaded once, with the bookkeeping of its stages."""
 
-    def __init__(self, repo: Any, folder: Path, stages: Sequence[Any], upstream: Mapping[Any, Sequence[Any]]) -> None:
+    def __init__(self, repo: Any, folder: Path, stages: Sequence[StageNode], dvc_stages: Sequence[Any]) -> None:
         self.folder = folder
         self.root = Path(repo.root_dir)
-        self.on_wait: Callable[[str], None] = _ignore
+        self.stages = tuple(stages)
         self._repo = repo
-        self._stages = {stage.addressing: stage for stage in stages}
-        self._locks: dict[str, ExitStack] = {}
+        self._stages = {stage.addressing: stage for stage in dvc_stages}
+        self._shell_environment: dict[str, Any] | None = None
+        self._begun: set[str] = set()
+        self._finished_before: set[str] = set()  # by a run that was killed, which this one continues
+        self._journal: Journal | None = None
         self._pending: dict[str, Any] = {}
-        self._flushed_at = time.monotonic()
+        self._pending_since = 0.0
+        self._to_ignore: list[str] = []
         self._flush_cost = 0.0
-        self.stages = tuple(_describe(stage, upstream[stage]) for stage in stages)
+        self._parameters: Any = None
+        self._lock_entries: dict[str, dict[str, Any]] = {}  # of each dvc.lock as it was read last
+        self._lock_signatures: dict[str, tuple[int, ...]] = {}
+        self._remember_lock_files()
 
     @classmethod
     def load(cls, folder: Path, targets: Sequence[str] = ()) -> Graph:
@@ -86,7 +98,7 @@ class Graph:
         from dvc.repo import Repo, lock_repo
 
         folder = folder.resolve()
-        with _readable_errors(folder), _working_folder(folder):
+        with _readable_errors(folder), _quiet_dvc(), _working_folder(folder):
             repo = Repo(str(folder), _wait_for_lock=True)
             try:
                 repo.lock._friendly = False  # its notice would tear a live display
@@ -94,220 +106,619 @@ class Graph:
                     graph = _active_graph(repo.index.graph)
                     order = {stage: position for position, stage in enumerate(repo.index.stages)}
                     chosen = _collect(repo, targets, graph, order)
-                    upstream = {stage: sorted(graph.successors(stage), key=order.__getitem__) for stage in chosen}
-                return cls(repo, folder, chosen, upstream)
+                    nodes = [_describe(stage, graph, repo.index.graph, chosen, order) for stage in chosen]
+                return cls(repo, folder, nodes, chosen)
             except BaseException:
                 repo.close()
                 raise
 
-    def begin(self, name: str, *, force: bool = False) -> Beginning:
-        """Take a stage up to where its command has to run, if it has to.
-
-        Returns:
-            ``run``: run the commands, then call :meth:`finish`, or :meth:`release` if they failed;
-            otherwise nothing is left to do: ``unchanged``, ``restored`` from DVC's cache, or ``recorded``
-            (a frozen stage, a ``.dvc`` file: what lies there is noted).
+    @staticmethod
+    def find_root(folder: Path) -> Path:
+        """Return the root of the DVC repository around ``folder``.
 
         Raises:
+            GraphError: there is none.
+        """
+        from dvc.repo import Repo
+
+        folder = folder.resolve()
+        with _readable_errors(folder):
+            return Path(Repo.find_root(str(folder)))
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Hold the repository's lock; the methods below that say so need it.
+
+        Raises:
+            RepositoryBusyError: another DVC process has it; try again.
+        """
+        with _readable_errors(self.folder), _quiet_dvc(), _working_folder(self.folder):
+            _take_at_once(self._repo.lock)
+            try:
+                self._repo._lock_depth += 1  # DVC's own functions that we call must not take it again
+                self._repo.scm._reset()
+                self._repo.__dict__.pop("dvcignore", None)  # a command may have written a .dvcignore
+                self._take_over_foreign_records()
+                yield
+            finally:
+                self._repo._lock_depth -= 1
+                self._repo.lock.unlock()
+
+    def continue_from(self, journal: Journal) -> tuple[str, ...]:
+        """Take over what a killed run had finished, and write new records to ``journal``. Under :meth:`hold`.
+
+        A stage counts as finished if its outs are still as they were recorded, or in the cache.
+
+        Returns:
+            The stages that were taken over.
+
+        Raises:
+            GraphError: the journal cannot be written.
+        """
+        self._journal = journal
+        self._drop_dead_locks()
+        for entry in journal.read():
+            stage = self._stages.get(entry.stage)
+            if stage is None or not stage.cmd or stage.frozen:
+                continue
+            recorded = self._recorded(stage)
+            if recorded != entry.record and _digest(recorded) != entry.before:
+                continue  # somebody has run it since
+            if self._take_over(stage, entry.record):
+                self._finished_before.add(entry.stage)
+        self.flush()
+        journal.clear()
+        return tuple(sorted(self._finished_before))
+
+    def prepare(self, name: str, *, force: bool = False) -> Preparation:
+        """Do everything for a stage that needs no command. Under :meth:`hold`.
+
+        Returns:
+            ``run``: its commands have to run, call :meth:`begin`; otherwise nothing is left to do:
+            ``unchanged``, ``restored`` from DVC's cache, or ``recorded`` (a frozen stage, a ``.dvc`` file:
+            what lies there is noted).
+
+        Raises:
+            PathsBusyError: another DVC process works on its paths; try again.
             GraphError: an input is missing, or DVC refuses.
         """
         stage = self._stages[name]
-        return self._locked(lambda: self._begin(stage, force))
+        with _readable_errors(self.folder):
+            verified_only = stage.frozen or not stage.cmd
+            mended = verified_only and _mend(stage)
+            change = _Change.of(stage, continued=name in self._finished_before)
+            if not force and not change:
+                return "restored" if mended else "unchanged"
+            if verified_only:
+                self._require_free(stage)
+                stage.run(force=force)
+                self._note_as_it_lies(stage)
+                return "recorded"
+            _require_inputs(stage)
+            if force or not self._restore(stage, change):
+                return "run"
+            return "restored"
+
+    def begin(self, name: str) -> None:
+        """Make a stage ready for its commands: outs removed, inputs recorded, locked. Under :meth:`hold`.
+
+        Call :meth:`finish` when the commands ended well, :meth:`release` otherwise.
+
+        Raises:
+            PathsBusyError: another DVC process works on its paths; try again.
+            GraphError: an input is missing, or DVC refuses.
+        """
+        stage = self._stages[name]
+        with _readable_errors(self.folder):
+            _require_inputs(stage)
+            with self._path_locks() as locks:
+                self._check_free(locks, stage)
+                locks.read(_owner(stage), [*_paths(stage.deps), *_paths(stage.outs)])
+            self._begun.add(name)
+            try:
+                for out in stage.outs:
+                    if out.persist:
+                        out.unprotect()
+                    else:
+                        out.remove(ignore_remove=False)
+                stage.save_deps()
+            except BaseException:
+                self.release(name)
+                raise
 
     def finish(self, name: str) -> tuple[str, ...]:
-        """Record a stage whose commands ended well.
+        """Record a stage whose commands ended well. Under :meth:`hold`.
 
         Returns:
             The inputs that were changed while the commands ran; recorded is how they were before.
 
         Raises:
+            PathsBusyError: another DVC process reads its outs; try again.
             GraphError: an out was not made, or DVC refuses.
         """
         stage = self._stages[name]
-
-        def record() -> tuple[str, ...]:
+        with _readable_errors(self.folder):
+            with self._path_locks() as locks:
+                self._check_free(locks, stage)
+                locks.release(_owner(stage))
+            # From here on nobody else can begin with these paths: that would need the repository's lock.
+            self._begun.discard(name)
             changed = _changed_inputs(stage)
             self._record(stage)
-            self._flush_in_time()
             return changed
 
-        try:
-            return self._locked(record)
-        finally:
-            self.release(name)
-
     def release(self, name: str) -> None:
-        """Give the locks of a stage back; its outs stay as they are and are not recorded."""
-        locks = self._locks.pop(name, None)
-        if locks is not None:
-            with _readable_errors(self.folder):
-                locks.close()
+        """Give the locks of a stage back; its outs stay as they are."""
+        if name in self._begun:
+            self._begun.discard(name)
+            stage = self._stages[name]
+            with _readable_errors(self.folder), self._path_locks() as locks:
+                locks.release(_owner(stage))
 
-    def changed(self, name: str) -> bool:
-        """Say whether ``dvc repro`` would do something for this stage, as things are now."""
-        stage = self._stages[name]
-        return self._locked(lambda: bool(stage.changed(False, None)))
+    def looks_changed(self, name: str) -> bool:
+        """Say whether ``dvc repro`` would do something for this stage, as things are now; needs no lock."""
+        with _readable_errors(self.folder), _quiet_dvc(), _working_folder(self.folder):
+            return bool(_Change.of(self._stages[name]))
 
-    def flush(self, *, wait: bool = True) -> None:
-        """Write what is recorded to ``dvc.lock``; without ``wait`` only if nobody holds the lock for long."""
+    @property
+    def has_records(self) -> bool:
+        """Whether there is anything for :meth:`flush`."""
+        return bool(self._pending)
+
+    @property
+    def flush_is_due(self) -> bool:
+        """Whether records have waited long enough for :meth:`flush`."""
         if not self._pending:
-            return
-        if wait:
-            self._locked(self._write_pending)
-            return
-        lock = self._repo.lock
-        from dvc.lock import LockError
+            return False
+        least = min(max(_FLUSH_SECONDS, _FLUSH_SHARE * self._flush_cost), _FLUSH_LATEST_SECONDS)
+        return time.monotonic() - self._pending_since >= least
 
-        lock._wait = False
-        try:
-            with self._hold():
-                self._write_pending()
-        except LockError:
-            pass
-        finally:
-            lock._wait = True
+    def flush(self) -> None:
+        """Write what is recorded to ``dvc.lock``. Under :meth:`hold`."""
+        start = time.monotonic()
+        self._ignore_outs()
+        for path, stages in _by_lock_file(self._pending.values()).items():
+            records = {stage.name: _lock_entry(stage) for stage in stages}
+            write_entries(Path(path), records, _as_yaml, _parsed_yaml)
+            self._lock_entries.setdefault(path, {}).update(records)
+            self._lock_signatures[path] = _signature(path)
+            self._repo.scm_context.track_file(os.path.relpath(path))
+        if self._repo.scm_context.autostage:
+            self._repo.scm_context.track_changed_files()
+        self._repo.scm_context.files_to_track.clear()
+        self._pending.clear()
+        self._flush_cost = time.monotonic() - start
 
     def close(self) -> None:
-        """Give all locks back, write what is recorded, and close DVC's files."""
-        try:
-            for name in list(self._locks):
-                self.release(name)
-            self.flush()
-        finally:
-            self._repo.close()
+        """Close DVC's files; :meth:`flush` and :meth:`release` come before."""
+        self._repo.close()
+
+    def parameter(self, name: str) -> Any:
+        """Return a parameter of ``params.yaml`` at the project's root by its dotted name; ``None`` if it is not there.
+
+        Raises:
+            GraphError: the file cannot be read.
+        """
+        from dvc.utils.serialize import load_yaml
+
+        path = self.root / "params.yaml"
+        if self._parameters is None:
+            with _readable_errors(self.folder):
+                self._parameters = load_yaml(str(path)) if path.exists() else {}
+        value: Any = self._parameters
+        for part in name.split("."):
+            value = value.get(part) if isinstance(value, Mapping) else None
+        return value
 
     def invocations(self, name: str, environment: Mapping[str, str]) -> tuple[Invocation, ...]:
         """Return the commands of a stage as DVC would start them: through its shell, with its variables."""
         from dvc.env import DVC_ROOT, DVC_STAGE
-        from dvc.stage.run import _enforce_cmd_list, _make_cmd
+        from dvc.stage.run import _make_cmd
         from dvc.utils import fix_env
 
-        stage = self._stages[name]
-        variables = {DVC_ROOT: self._repo.root_dir} | fix_env(dict(environment)) | {DVC_STAGE: name}
+        if self._shell_environment is None:
+            self._shell_environment = {DVC_ROOT: self._repo.root_dir} | fix_env(dict(environment))
+        variables = self._shell_environment | {DVC_STAGE: name}
         shell = environment.get("SHELL") or "/bin/sh"
+        stage = self._stages[name]
         return tuple(
             Invocation(command, tuple(_make_cmd(shell, command)), Path(stage.wdir), variables)
-            for command in _enforce_cmd_list(stage.cmd)
+            for command in _commands(stage)
         )
 
-    # The steps below run under the repository's lock.
+    # What follows is done under the repository's lock.
 
-    def _begin(self, stage: Any, force: bool) -> Beginning:
-        from dvc.stage.cache import RunCacheNotFoundError
+    def _restore(self, stage: Any, change: _Change) -> bool:
+        """Take the outs from DVC's cache, if it has what these inputs lead to; DVC's ``StageCache.restore``."""
+        from dvc.stage.cache import _can_hash, _get_cache_hash
 
-        verified_only = stage.frozen or not stage.cmd
-        mended = verified_only and _mend(stage)
-        if not force and not stage.changed(False, None):
-            return "restored" if mended else "unchanged"
-        if verified_only:
-            stage.run(force=force)
-            self._pending[stage.addressing] = stage
-            self._flush_in_time()
-            return "recorded"
-        _require_inputs(stage)
-        stage.remove_outs(ignore_remove=False, force=False)
-        if not force:
-            with contextlib.suppress(RunCacheNotFoundError):
-                self._repo.stage_cache.restore(stage)
-                stage.save_deps()
-                self._record(stage)
-                self._flush_in_time()
-                return "restored"
+        cache = self._repo.stage_cache
+        if change.always or not _can_hash(stage):
+            return False
+        if not change.command and not change.inputs and all(out.hash_info for out in stage.outs):
+            entry: Any = _lock_entry(stage)  # only its outs are missing or were changed
+        else:
+            stage.save_deps()
+            # Looking for the folder first spares most stages DVC's own look, which hashes the inputs again.
+            key = _get_cache_hash(_lock_entry(stage), key=True)
+            entry = cache._load(stage) if Path(cache._get_cache_dir(key)).exists() else None
+        if not entry:
+            return False
+        cached = cache._create_stage(entry, wdir=stage.wdir)
+        if not cached.outs_cached():
+            return False
+        self._require_free(stage)
+        for out in stage.outs:
+            out.remove(ignore_remove=False)
+        cached.checkout()
         stage.save_deps()
-        locks = ExitStack()
-        locks.enter_context(self._path_locks(stage, read=[*stage.deps, *stage.outs], write=[]))
-        self._locks[stage.addressing] = locks
-        return "run"
+        self._record(stage)
+        return True
 
     def _record(self, stage: Any) -> None:
-        """Record the outs; the inputs stay as :meth:`_begin` recorded them (``Stage.save`` would not)."""
-        stage.save_outs()
+        """Record the outs; the inputs stay as :meth:`begin` recorded them (``Stage.save`` would not)."""
+        recorded = self._recorded(stage)
+        self._save_outs(stage)
         stage.md5 = stage.compute_md5()
-        # DVC's own lock around `commit` would be refused by our read locks, and without those another
-        # process could come in between: hence the same lock under the name that holds them.
-        with self._path_locks(stage, read=[], write=stage.outs):
-            inspect.unwrap(type(stage).commit)(stage)
-        if all(out.use_cache or out.is_metric or out.is_plot for out in stage.outs):
+        if self._journal is not None:
+            self._journal.append(stage.addressing, _lock_entry(stage), _digest(recorded))
+        self._commit(stage)
+
+    def _save_outs(self, stage: Any) -> None:
+        """As ``Stage.save_outs``, but ``.gitignore`` files are written in batches, with ``dvc.lock``."""
+        from dvc.output import OutputAlreadyTrackedError
+
+        for out in stage.outs:
+            old = out._get_versioned_meta()
+            if out.use_scm_ignore:
+                if self._repo.scm.is_tracked(out.fspath):
+                    raise OutputAlreadyTrackedError(out)
+                self._to_ignore.append(out.fspath)
+            out.ignore = _nothing
+            try:
+                out.save()
+            finally:
+                del out.ignore
+            if old:
+                out.merge_version_meta(*old)
+
+    def _commit(self, stage: Any) -> None:
+        """Put the outs and the run into the cache, as the record says they are."""
+        for out in stage.outs:
+            out.commit()
+        if all(out.use_cache for out in stage.outs):
+            self._save_run(stage)
+        elif all(out.use_cache or out.is_metric or out.is_plot for out in stage.outs):
             self._repo.stage_cache.save(stage)
+        self._add_pending(stage)
+
+    def _save_run(self, stage: Any) -> None:
+        """Put a run whose outs are all cached into the run cache: DVC's ``StageCache.save``, with less work."""
+        from dvc.stage.cache import _can_hash, _get_cache_hash
+
+        if not _can_hash(stage):
+            return
+        entry = _lock_entry(stage)
+        cache = self._repo.stage_cache
+        path = Path(cache._get_cache_path(_get_cache_hash(_lock_entry(stage), key=True), _get_cache_hash(entry)))
+        if path.exists():
+            return
+        self._repo.cache.legacy.makedirs(str(path.parent))
+        replace_file(path, _as_yaml(entry), durable=False)
+
+    def _note_as_it_lies(self, stage: Any) -> None:
+        if _lock_path(stage):
+            self._add_pending(stage)
+        else:
+            stage.dump(update_pipeline=False)
+
+    def _add_pending(self, stage: Any) -> None:
+        if not self._pending:
+            self._pending_since = time.monotonic()
         self._pending[stage.addressing] = stage
 
-    def _path_locks(self, stage: Any, *, read: Sequence[Any], write: Sequence[Any]) -> Any:
-        from dvc.dependency.db import AbstractDependency
-        from dvc.dependency.repo import RepoDependency
-        from dvc.rwlock import rwlock
+    def _ignore_outs(self) -> None:
+        """Write the outs of pending stages to ``.gitignore`` files, where git would not ignore them."""
+        from scmrepo.exceptions import FileNotInRepoError
 
-        def paths(entries: Sequence[Any]) -> list[str]:
-            return [entry.fs_path for entry in entries if not isinstance(entry, (RepoDependency, AbstractDependency))]
+        scm = self._repo.scm
+        if not self._to_ignore:
+            return
+        if not hasattr(scm, "_get_gitignore"):  # a project without git
+            self._to_ignore.clear()
+            return
+        new = [path for path in dict.fromkeys(self._to_ignore) if not scm.is_ignored(path)]
+        try:
+            for path in new:
+                entry, file = scm._get_gitignore(path)
+                scm._add_entry_to_gitignore(entry, file)
+                self._repo.scm_context.track_file(os.path.relpath(file))
+        except FileNotInRepoError as error:
+            raise GraphError(f"{one_line(str(error))}; keep outs inside the git repository") from error
+        self._to_ignore.clear()
+        if new:
+            scm._reset()
 
-        return rwlock(
-            self._repo.tmp_dir,
-            self._repo.fs,
-            f"dvcgraph {stage.addressing}",
-            paths(read),
-            paths(write),
-            self._repo.config["core"].get("hardlink_lock", False),
-        )
+    def _take_over(self, stage: Any, record: Mapping[str, Any]) -> bool:
+        """Give a stage the record of a run that was killed, if its outs are there or in the cache."""
+        before = self._recorded(stage)
+        self._fill(stage, record)
+        try:
+            for out in stage.outs:
+                if not out.hash_info:
+                    raise GraphError("it has another out now")
+                if not out.exists and out.use_cache and not out.changed_cache():
+                    out.checkout()
+                elif out.workspace_status():
+                    raise GraphError("the out was changed since")
+            stage.md5 = stage.compute_md5()
+            self._to_ignore += [out.fspath for out in stage.outs if out.use_scm_ignore]
+            self._commit(stage)
+        except Exception as error:
+            logging.getLogger(__name__).debug("%s is not taken over: %s", stage.addressing, error)
+            self._pending.pop(stage.addressing, None)
+            self._fill(stage, before or {})
+            return False
+        return True
 
-    def _flush_in_time(self) -> None:
-        least = max(_FLUSH_SECONDS, _FLUSH_SHARE * self._flush_cost)
-        if time.monotonic() - self._flushed_at >= least:
-            self._write_pending()
+    def _take_over_foreign_records(self) -> None:
+        """Give the stages what another process has written to ``dvc.lock`` since it was read."""
+        for path, signature in self._lock_signatures.items():
+            if _signature(path) == signature:
+                continue
+            before = self._lock_entries[path]
+            self._lock_entries[path] = after = _lock_entries(path)
+            self._lock_signatures[path] = _signature(path)
+            for name, stage in self._stages.items():
+                if not _is_in(stage, path) or name in self._begun or name in self._pending:
+                    continue
+                if after.get(stage.name) != before.get(stage.name):
+                    self._fill(stage, after.get(stage.name) or {})
 
-    def _write_pending(self) -> None:
-        start = time.monotonic()
-        for file, stages in _by_file(self._pending.values()):
-            if file is None:
-                for stage in stages:
-                    stage.dump(update_pipeline=False)
-            else:
-                _write_lock_file(file._lockfile, stages)
-        self._pending.clear()
-        self._flushed_at = time.monotonic()
-        self._flush_cost = self._flushed_at - start
+    def _fill(self, stage: Any, record: Mapping[str, Any]) -> None:
+        """Give a stage the hashes, parameters and command of a lock file's entry."""
+        from dvc.stage.loader import StageLoader
+
+        # An entry without these lists would leave the stage as it is.
+        record = {"deps": [], "outs": [], **record}
+        StageLoader.fill_from_lock(stage, record)
+        stage.cmd_changed = bool(record.get("cmd")) and record["cmd"] != stage.cmd
+
+    def _recorded(self, stage: Any) -> dict[str, Any] | None:
+        """Return the entry of a stage in its lock file, as it was read last."""
+        if stage.addressing in self._pending:
+            return _lock_entry(self._pending[stage.addressing])
+        return self._lock_entries.get(_lock_path(stage), {}).get(stage.name)
+
+    def _remember_lock_files(self) -> None:
+        for path in {_lock_path(stage) for stage in self._stages.values() if _lock_path(stage)}:
+            signature = _signature(path)
+            if self._lock_signatures.get(path) == signature:
+                continue
+            self._lock_signatures[path] = signature
+            self._lock_entries[path] = _lock_entries(path)
 
     @contextmanager
-    def _hold(self) -> Iterator[None]:
-        from dvc.repo import lock_repo
+    def _path_locks(self) -> Iterator[_PathLocks]:
+        """Edit DVC's table of read/write locks, at once for all of a stage's paths."""
+        from dvc.rwlock import _edit_rwlock
 
-        with (
-            _readable_errors(self.folder),
-            _quiet_dvc(),
-            _working_folder(self.folder),
-            lock_repo(self._repo),
-            self._repo.scm_context(quiet=True),
-        ):
-            yield
+        hardlink = self._repo.config["core"].get("hardlink_lock", False)
+        with _edit_rwlock(self._repo.tmp_dir, self._repo.fs, hardlink) as table:
+            yield _PathLocks(table, self._repo.tmp_dir)
 
-    def _locked(self, action: Callable[[], T]) -> T:
-        """Run ``action`` under the repository's lock, again and again while another process has its paths."""
+    def _require_free(self, stage: Any) -> None:
+        with self._path_locks() as locks:
+            self._check_free(locks, stage)
+
+    @staticmethod
+    def _check_free(locks: _PathLocks, stage: Any) -> None:
+        locks.check(_owner(stage), read=_paths(stage.deps), write=_paths(stage.outs))
+
+    def _drop_dead_locks(self) -> None:
+        """Drop locks of runs of ours that were killed: no other is alive in this workspace."""
+        with self._path_locks() as locks:
+            locks.release_all(_LOCK_OWNER)
+
+
+@dataclass(frozen=True)
+class _Change:
+    """What makes ``dvc repro`` run a stage: DVC's ``Stage.changed``, without its locks, and in parts."""
+
+    command: bool
+    inputs: bool
+    outs: bool
+    always: bool
+
+    @classmethod
+    def of(cls, stage: Any, *, continued: bool = False) -> _Change:
+        """Look for what changed; the first part that did is enough.
+
+        Args:
+            stage: DVC's stage.
+            continued: a run that is being continued has finished it, so that even a stage that always
+                changes has not.
+        """
+        if stage.changed_stage():
+            return cls(command=True, inputs=False, outs=False, always=False)
+        if not stage.frozen:
+            if (stage.is_callback or stage.always_changed) and not continued:
+                return cls(command=False, inputs=False, outs=False, always=True)
+            if any(dep.status() for dep in stage.deps):
+                return cls(command=False, inputs=True, outs=False, always=False)
+        return cls(command=False, inputs=False, outs=any(out.status() for out in stage.outs), always=False)
+
+    def __bool__(self) -> bool:
+        return self.command or self.inputs or self.outs or self.always
+
+
+@dataclass(frozen=True)
+class _PathLocks:
+    """DVC's table of the paths in use, while it may be edited."""
+
+    table: Any
+    folder: str
+
+    def check(self, owner: Mapping[str, Any], *, read: Sequence[str], write: Sequence[str]) -> None:
+        """Raise if another process writes one of the paths, or reads one that is to be written.
+
+        Raises:
+            PathsBusyError: with DVC's own words.
+        """
         from dvc.lock import LockError
+        from dvc.rwlock import _check_blockers
 
-        told = False
-        while True:
-            try:
-                with self._hold():
-                    return action()
-            except LockError as error:
-                if not told:
-                    self.on_wait(f"waiting for another DVC process: {one_line(str(error))}")
-                told = True
-                time.sleep(_RETRY_SECONDS)
+        try:
+            _check_blockers(self.folder, self.table, owner, mode="write", waiters=[*read, *write])
+            _check_blockers(self.folder, self.table, owner, mode="read", waiters=list(write))
+        except LockError as error:
+            raise PathsBusyError(_blocker(error)) from error
+
+    def read(self, owner: Mapping[str, Any], paths: Sequence[str]) -> None:
+        """Take read locks."""
+        from dvc.rwlock import _acquire_read
+
+        _acquire_read(self.table, owner, list(paths))
+
+    def release(self, owner: Mapping[str, Any]) -> None:
+        """Give an owner's read locks back."""
+        self._keep(lambda entry: entry != owner)
+
+    def release_all(self, prefix: str) -> None:
+        """Give the read locks back of everyone whose name begins so."""
+        self._keep(lambda entry: not entry["cmd"].startswith(f"{prefix} "))
+
+    def _keep(self, keep: Callable[[Any], bool]) -> None:
+        readers = self.table.get("read") or {}
+        for path in list(readers):
+            readers[path] = [entry for entry in readers[path] if keep(entry)]
+            if not readers[path]:
+                del readers[path]
 
 
-def _ignore(_message: str) -> None:
-    """Tell nobody."""
+def _nothing() -> None:
+    """Stand in for ``Output.ignore``."""
 
 
-def _describe(stage: Any, upstream: Sequence[Any]) -> StageNode:
+def _owner(stage: Any) -> dict[str, Any]:
+    # A text per stage: DVC shares the locks of equal owners, and the first release would drop them for all.
+    return {"pid": os.getpid(), "cmd": f"{_LOCK_OWNER} {stage.addressing}"}
+
+
+def _paths(entries: Sequence[Any]) -> list[str]:
+    """Return the paths of inputs or outs that are to be locked, as DVC chooses them."""
+    from dvc.dependency.db import AbstractDependency
+    from dvc.dependency.repo import RepoDependency
+
+    return [entry.fs_path for entry in entries if not isinstance(entry, (RepoDependency, AbstractDependency))]
+
+
+def _blocker(error: Exception) -> str:
+    """Return who is in the way, in DVC's words but for its advice."""
+    return one_line(str(error).partition("\n\n")[0])
+
+
+def _take_at_once(lock: Any) -> None:
+    """Take the repository's lock, or raise.
+
+    Raises:
+        RepositoryBusyError: another process has it.
+    """
+    from datetime import timedelta
+
+    import flufl.lock
+    from dvc.lock import HardlinkLock, Lock, LockError
+
+    try:
+        if isinstance(lock, Lock):
+            lock._do_lock()
+        elif isinstance(lock, HardlinkLock):
+            flufl.lock.Lock.lock(lock, timedelta(seconds=0))
+        else:
+            lock.lock()  # a read-only project has none
+    except (LockError, flufl.lock.TimeOutError):
+        raise RepositoryBusyError("another DVC process holds the repository's lock") from None
+
+
+def _lock_path(stage: Any) -> str:
+    """Return the path of the lock file that records a stage; empty for stages of ``.dvc`` files."""
+    from dvc.stage import PipelineStage
+
+    return str(Path(stage.dvcfile._lockfile.path).resolve()) if isinstance(stage, PipelineStage) else ""
+
+
+def _is_in(stage: Any, path: str) -> bool:
+    return _lock_path(stage) == path
+
+
+def _signature(path: str) -> tuple[int, ...]:
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return ()
+    return (status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def _lock_entries(path: str) -> dict[str, Any]:
+    from dvc.utils.serialize import load_yaml
+
+    return dict((load_yaml(path) or {}).get("stages") or {}) if Path(path).exists() else {}
+
+
+def _lock_entry(stage: Any) -> dict[str, Any]:
+    """Return what DVC writes to ``dvc.lock`` for a stage."""
+    from dvc.stage.serialize import to_single_stage_lockfile
+
+    return to_single_stage_lockfile(stage)
+
+
+def _digest(entry: Mapping[str, Any] | None) -> str:
+    if entry is None:
+        return ""
+    return hashlib.sha256(json.dumps(entry, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _by_lock_file(stages: Iterable[Any]) -> dict[str, list[Any]]:
+    groups: dict[str, list[Any]] = {}
+    for stage in stages:
+        groups.setdefault(_lock_path(stage), []).append(stage)
+    return groups
+
+
+def _as_yaml(data: Any) -> str:
+    """Return YAML as DVC writes it; what is simple, as most records are, without its slow emitter."""
+    from dvc.utils.serialize import dumps_yaml
+
+    text = simple_yaml(data)
+    return dumps_yaml(data) if text is None else text
+
+
+def _parsed_yaml(text: str, path: str) -> Any:
+    from dvc.utils.serialize import parse_yaml_for_update
+
+    return parse_yaml_for_update(text, path)
+
+
+def _commands(stage: Any) -> tuple[str, ...]:
     from dvc.stage.run import _enforce_cmd_list
 
+    return tuple(_enforce_cmd_list(stage.cmd)) if stage.cmd else ()
+
+
+def _describe(stage: Any, active: Any, declared: Any, chosen: Sequence[Any], order: Mapping[Any, int]) -> StageNode:
+    """Describe a stage; ``active`` is the graph without the inputs of frozen stages."""
+    members = set(chosen)
+    upstream = sorted(active.successors(stage), key=order.__getitem__)
+    after = sorted(members.intersection(declared.successors(stage)).difference(upstream), key=order.__getitem__)
     return StageNode(
         name=stage.addressing,
-        commands=tuple(_enforce_cmd_list(stage.cmd)) if stage.cmd else (),
+        commands=_commands(stage),
         folder=Path(stage.wdir),
         upstream=tuple(other.addressing for other in upstream),
+        after=tuple(other.addressing for other in after),
         outs=tuple(Path(out.fs_path) for out in stage.outs if out.protocol == "local"),
         frozen=bool(stage.frozen),
+        meta=stage.meta,
     )
 
 
@@ -427,56 +838,6 @@ def _changed_inputs(stage: Any) -> tuple[str, ...]:
     return tuple(sorted(str(dep) for dep in _local_inputs(stage) if dep.workspace_status()))
 
 
-def _by_file(stages: Any) -> list[tuple[Any, list[Any]]]:
-    """Group stages by the dvc.yaml that declares them; ``None`` for stages of ``.dvc`` files."""
-    from dvc.stage import PipelineStage
-
-    groups: dict[str, tuple[Any, list[Any]]] = {}
-    for stage in stages:
-        pipeline = isinstance(stage, PipelineStage)
-        file = stage.dvcfile if pipeline else None
-        groups.setdefault(stage.path if pipeline else "", (file, []))[1].append(stage)
-    return list(groups.values())
-
-
-def _write_lock_file(lock_file: Any, stages: Sequence[Any]) -> None:
-    """Put the records of ``stages`` into a ``dvc.lock``, with DVC's serialiser but atomically.
-
-    The file is read anew, so that what other processes wrote since it was loaded is kept.
-    """
-    from dvc.stage.serialize import to_lockfile
-    from dvc.utils.serialize import parse_yaml_for_update
-    from dvc.utils.serialize._yaml import _dump
-
-    path = Path(lock_file.path).resolve()
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    data = parse_yaml_for_update(text, str(path)) if text else {}
-    if not data:
-        data["schema"] = "2.0"
-    entries = data.setdefault("stages", {})
-    modified = not text
-    for stage in stages:
-        record = to_lockfile(stage)
-        modified = modified or entries.get(stage.name) != record[stage.name]
-        entries.update(record)
-    if not modified:
-        return
-    stream = StringIO()
-    _dump(data, stream)
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(stream.getvalue())
-            file.flush()
-            os.fsync(file.fileno())
-        if path.exists():
-            partial.chmod(path.stat().st_mode & 0o7777)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    lock_file.repo.scm_context.track_file(lock_file.relpath)
-
-
 @contextmanager
 def _working_folder(folder: Path) -> Iterator[None]:
     """Work in ``folder``: DVC resolves targets and stage names against the working directory."""
@@ -507,14 +868,14 @@ def _quiet_dvc() -> Iterator[None]:
 
 @contextmanager
 def _readable_errors(folder: Path) -> Iterator[None]:
-    """Turn DVC's exceptions into :class:`GraphError`; waiting for a lock is the caller's business."""
+    """Turn DVC's exceptions into :class:`GraphError` and :class:`BusyError`."""
     from dvc.exceptions import DvcException
     from dvc.lock import LockError
 
     try:
         yield
-    except LockError:
-        raise
+    except LockError as error:
+        raise PathsBusyError(_blocker(error)) from error
     except DvcException as error:
         raise GraphError(_explain(error, folder)) from error
 

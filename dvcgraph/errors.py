@@ -10,6 +10,18 @@ class GraphError(Exception):
     """One clear line: what is wrong, where it stands, and the next step."""
 
 
+class BusyError(Exception):
+    """Another DVC process is in the way; nothing was done, and trying again later will do."""
+
+
+class RepositoryBusyError(BusyError):
+    """Another DVC process holds the repository's lock."""
+
+
+class PathsBusyError(BusyError):
+    """Another DVC process works on the same paths."""
+
+
 def nearest(wrong: str, allowed: Iterable[str]) -> str:
     """Return "; did you mean 'x'?" if one of ``allowed`` resembles ``wrong``, else an empty text."""
     found = difflib.get_close_matches(wrong, list(allowed), n=1, cutoff=0.5)

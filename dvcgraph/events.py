@@ -16,7 +16,7 @@ class Outcome:
 
     ``unchanged``: nothing to do; ``restored``: its outs came from DVC's cache; ``completed``: its command
     ran, or (a frozen stage, a ``.dvc`` file) what lies there was recorded; ``failed``: it, or the recording
-    of its outs, failed; ``skipped``: a stage that it depends on failed.
+    of its outs, failed; ``skipped``: a stage that it depends on failed, or the run was stopped before it began.
     """
 
     stage: str
@@ -30,17 +30,27 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Queued:
-    """A stage belongs to this run; one event for each, in the order in which they will run."""
+    """A stage belongs to this run; one event for each, inputs before what depends on them."""
 
     stage: str
     upstream: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Started:
-    """The runner turned to a stage: what changed is looked at first, then its command runs."""
+class Waiting:
+    """A stage could run, but for a device, another DVC process, or a pause before another try."""
 
     stage: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Started:
+    """A stage's command starts; a stage that needs no command, or is skipped, has no such event."""
+
+    stage: str
+    devices: tuple[str, ...] = ()  # that it leases, such as "gpu:0"
+    log: Path | None = None  # where all of its output goes
 
 
 @dataclass(frozen=True)
@@ -67,15 +77,23 @@ class Ended:
     outcome: Outcome
 
 
-Event = Queued | Started | Output | Progress | Ended
+@dataclass(frozen=True)
+class Notice:
+    """Something about the run as a whole, such as the other run that it waits for."""
+
+    text: str
+
+
+Event = Queued | Waiting | Started | Output | Progress | Ended | Notice
 Listener = Callable[[Event], None]
 
 
 @dataclass(frozen=True)
 class Summary:
-    """How a run ended: the outcomes in the order of the run."""
+    """How a run ended: the outcomes in the order in which the stages ended."""
 
     outcomes: tuple[Outcome, ...] = field(default=())
+    stopped: bool = False  # by a signal or a caller, before every stage had ended
 
     def stages(self, *states: State) -> tuple[str, ...]:
         """Return the names of the stages that ended in one of ``states``."""

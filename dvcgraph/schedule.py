@@ -1,139 +1,218 @@
-"""Runs a graph's stages in order: a failed one stops what depends on it, and nothing else."""
+"""Runs a graph's stages in parallel: the interface. A failed one stops what depends on it, and nothing else."""
 
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Iterator, Mapping, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
-from dvcgraph.adapter import Graph, StageNode
-from dvcgraph.events import Ended, Event, Listener, Outcome, Output, Progress, Queued, Started, Summary
-from dvcgraph.run import run_stage
+from dvcgraph.adapter import StageNode
+from dvcgraph.errors import GraphError
+from dvcgraph.events import Listener, Outcome, Summary
+from dvcgraph.loop import Loop
 
-FOLDER = ".dvcgraph"  # beside .dvc; ignored by git through a .gitignore of its own
+RETRY_VARIABLE = "DVCGRAPH_RETRY_SECONDS"
+_RETRY_SECONDS = (5.0, 20.0, 60.0)  # before each further try of a stage that ended with exit status 75
 
 
-class Reproduction:
-    """One run of a graph: give it its stages, in their order, one by one."""
+def _ignore(_event: object) -> None:
+    """Tell nobody."""
 
-    def __init__(
-        self, graph: Graph, *, force: bool, on_event: Listener, environment: Mapping[str, str], logs: Path
-    ) -> None:
-        self.stages: tuple[StageNode, ...] = graph.stages
-        self.logs = logs
-        self._graph = graph
-        self._force = force
-        self._on_event = on_event
-        self._environment = environment
-        self._nodes = {node.name: node for node in graph.stages}
-        self._outcomes: dict[str, Outcome] = {}
-        self._stopped_by: dict[str, str] = {}  # failed or skipped stage -> the one that failed
-        for node in self.stages:
-            on_event(Queued(node.name, node.upstream))
 
-    def run(self, name: str, on_event: Listener | None = None) -> Outcome:
-        """Run one stage, or skip it because of a failure before it.
+class Run:
+    """A run that goes on in a thread of its own; made by :func:`open_run`."""
 
-        Args:
-            name: the stage; the stages it depends on must have been run.
-            on_event: told this stage's events too, before the run's own listener.
-        """
-
-        def tell(event: Event) -> None:
-            if on_event is not None:
-                on_event(event)
-            self._on_event(event)
-
-        tell(Started(name))
-        outcome = self._skipped(name) or run_stage(
-            self._graph,
-            name,
-            force=self._force,
-            on_output=lambda line: tell(Output(name, line)),
-            on_progress=lambda values: tell(Progress(name, values)),
-            environment=self._environment,
-            logs=self.logs,
-        )
-        self._outcomes[name] = outcome
-        if outcome.state == "failed":
-            self._stopped_by[name] = name
-        tell(Ended(name, outcome))
-        return outcome
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._opened = threading.Event()
+        self._summary: Summary | None = None
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, name="dvcgraph", daemon=True)
 
     @property
-    def summary(self) -> Summary:
-        """How the stages that were run ended."""
-        return Summary(tuple(self._outcomes.values()))
+    def stages(self) -> tuple[StageNode, ...]:
+        """The stages of this run, inputs before what depends on them."""
+        return self._loop.stages
 
-    def _skipped(self, name: str) -> Outcome | None:
-        for upstream in self._nodes[name].upstream:
-            if upstream in self._stopped_by:
-                failed = self._stopped_by[name] = self._stopped_by[upstream]
-                return Outcome(name, "skipped", message=f"{failed} failed")
-        return None
+    @property
+    def futures(self) -> Mapping[str, Future[Outcome]]:
+        """How each stage ended, once it has; they never raise."""
+        return self._loop.futures
+
+    @property
+    def logs(self) -> Path:
+        """The folder of this run's logs, a file for each stage."""
+        return self._loop.logs
+
+    def wait(self) -> Summary:
+        """Wait until every stage has ended and everything is recorded.
+
+        Raises:
+            GraphError: ``dvc.lock`` could not be written.
+            BaseException: what a listener raised.
+        """
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        assert self._summary is not None  # noqa: S101 - for the type checker
+        return self._summary
+
+    def stop(self) -> None:
+        """End every command and the run; what is finished stays recorded. Returns at once; from any thread."""
+        self._loop.stop()
+
+    def _start(self) -> None:
+        self._thread.start()
+        self._opened.wait()
+        if not self._loop.stages and self._error is not None:
+            self._thread.join()
+            raise self._error
+
+    def _work(self) -> None:
+        try:
+            self._summary = self._loop.run(self._opened.set)
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._opened.set()
+
+    def _end(self) -> None:
+        self._loop.stop()
+        self._thread.join()
+        self._loop.close()
 
 
 @contextmanager
-def open_reproduction(
+def open_run(
     root: Path,
     targets: Sequence[str] = (),
     *,
+    jobs: int | None = None,
     force: bool = False,
-    on_event: Listener,
+    keep_going: bool = True,
+    on_event: Listener = _ignore,
     environment: Mapping[str, str] | None = None,
-) -> Iterator[Reproduction]:
-    """Load the graph, and at the end, whatever it is, write what was finished to ``dvc.lock``.
+) -> Iterator[Run]:
+    """Start what ``dvc repro TARGETS`` would run in ``root``; the block goes on beside it.
+
+    Leaving the block stops the run if it is still going on. Once left, no command runs and no lease is held.
+
+    Args:
+        root: the folder from which targets are named, in a DVC project.
+        targets: stages, groups of stages (``train``), ``dvc.yaml`` or ``.dvc`` files; by default the stages
+            of ``root/dvc.yaml``. What they depend on runs too.
+        jobs: how many threads may work at a time, each stage counting as many as its ``meta: threads`` says;
+            by default the cores that this process may use.
+        force: run commands even if nothing changed.
+        keep_going: after a failure, go on with what does not depend on it; otherwise no further stage begins.
+        on_event: told what happens, in the run's own thread; what it raises stops the run.
+        environment: what the commands' environment is made from; by default this process's.
 
     Raises:
-        GraphError: the project cannot be loaded, or a target does not exist; nothing was touched.
+        GraphError: the project cannot be loaded; a target, or a device that a stage must have, does not
+            exist; ``jobs`` is not at least 1. Nothing was touched.
     """
-    graph = Graph.load(Path(root), targets)
+    run = Run(_loop(root, targets, jobs, force, keep_going, on_event, environment))
     try:
-        yield Reproduction(
-            graph,
-            force=force,
-            on_event=on_event,
-            environment=os.environ if environment is None else environment,
-            logs=_new_log_folder(graph.root),
-        )
+        run._start()
+        yield run
     finally:
-        graph.close()
+        run._end()
 
 
 def reproduce(
     root: Path,
     targets: Sequence[str] = (),
     *,
+    jobs: int | None = None,
     force: bool = False,
-    on_event: Listener,
+    keep_going: bool = True,
+    on_event: Listener = _ignore,
     environment: Mapping[str, str] | None = None,
+    stopping: Callable[[Callable[[], None]], None] = _ignore,
 ) -> Summary:
-    """Run what ``dvc repro --keep-going TARGETS`` would run in ``root``.
+    """Run what ``dvc repro TARGETS`` would run, in this thread, and wait for it; see :func:`open_run`.
 
     Args:
-        root: the folder from which targets are named, in a DVC project.
-        targets: stages, groups of stages (``train``), ``dvc.yaml`` or ``.dvc`` files; by default the stages
-            of ``root/dvc.yaml``. What they depend on runs too.
+        root: see :func:`open_run`, as for the rest.
+        targets: stages.
+        jobs: threads at a time.
         force: run commands even if nothing changed.
+        keep_going: after a failure, go on with what does not depend on it.
         on_event: told what happens, in this thread.
-        environment: what the commands' environment is made from; by default this process's.
+        environment: what the commands' environment is made from.
+        stopping: given a function that stops the run, before it begins; for a signal handler, say.
 
     Raises:
-        GraphError: the project cannot be loaded, or a target does not exist; nothing was touched.
+        GraphError: the project cannot be loaded, or ``dvc.lock`` could not be written.
     """
-    with open_reproduction(root, targets, force=force, on_event=on_event, environment=environment) as reproduction:
-        for node in reproduction.stages:
-            reproduction.run(node.name)
-        return reproduction.summary
+    loop = _loop(root, targets, jobs, force, keep_going, on_event, environment)
+    try:
+        stopping(loop.stop)
+        return loop.run(lambda: None)
+    finally:
+        loop.close()
 
 
-def _new_log_folder(root: Path) -> Path:
-    """Return the path of this run's logs, ``.dvcgraph/logs/<run>``; made when the first command runs."""
-    folder = root / FOLDER
-    folder.mkdir(exist_ok=True)
-    ignore = folder / ".gitignore"
-    if not ignore.exists():
-        ignore.write_text("*\n", encoding="utf-8")
-    return folder / "logs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{time.monotonic_ns() % 10**6}"
+def stop_on_signals(stop: Callable[[], None]) -> None:
+    """Let SIGINT, SIGTERM and SIGHUP stop a run in order; a second one interrupts it wherever it is."""
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        for other in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(other, _interrupt)
+        stop()
+
+    def _interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, handle)
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _loop(
+    root: Path,
+    targets: Sequence[str],
+    jobs: int | None,
+    force: bool,
+    keep_going: bool,
+    on_event: Listener,
+    environment: Mapping[str, str] | None,
+) -> Loop:
+    if jobs is not None and (isinstance(jobs, bool) or jobs < 1):
+        raise GraphError(f"jobs is {jobs}; allowed: a whole number of at least 1")
+    environment = os.environ if environment is None else environment
+    return Loop(
+        Path(root),
+        targets,
+        jobs=jobs or usable_cores(),
+        force=force,
+        keep_going=keep_going,
+        retry_seconds=_retry_seconds(environment),
+        on_event=on_event,
+        environment=environment,
+    )
+
+
+def _retry_seconds(environment: Mapping[str, str]) -> tuple[float, ...]:
+    text = environment.get(RETRY_VARIABLE)
+    if text is None:
+        return _RETRY_SECONDS
+    try:
+        pauses = tuple(float(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        pauses = (-1.0,)
+    if any(not 0 <= pause < 86400 for pause in pauses):
+        raise GraphError(f"{RETRY_VARIABLE} is '{text}'; allowed: seconds with commas between, such as 5,20,60")
+    return pauses

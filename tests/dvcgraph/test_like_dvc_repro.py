@@ -188,13 +188,7 @@ def test_a_changed_parameter_runs_its_stage_only(twins: tuple[Project, Project])
 def test_targets_run_with_what_they_depend_on_and_nothing_else(twins: tuple[Project, Project]) -> None:
     _, ours = twins
     summary = reproduce(ours.path, ["each", "two"], on_event=lambda _: None)
-    assert [outcome.stage for outcome in summary.outcomes] == [
-        "data.csv.dvc",
-        "plain",
-        "two",
-        "each@a",
-        "each@b",
-    ]
+    assert {outcome.stage for outcome in summary.outcomes} == {"data.csv.dvc", "plain", "two", "each@a", "each@b"}
     assert not (ours.path / "folder").exists()
     forced = reproduce(ours.path, ["each@a"], force=True, on_event=lambda _: None)
     assert set(forced.stages("completed")) >= {"plain", "each@a"}

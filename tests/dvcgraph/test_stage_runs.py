@@ -15,7 +15,7 @@ import pytest
 from dvc_project import Project
 
 from dvcgraph.events import Ended, Event, Output, Progress, Queued, Started, Summary
-from dvcgraph.run import file_name
+from dvcgraph.commands import file_name
 from dvcgraph.schedule import reproduce
 
 Run = Callable[..., Summary]
@@ -149,7 +149,7 @@ def test_others_can_look_on_but_not_write_while_a_command_runs(project: Project,
             seen.extend([project.dvc("status"), project.dvc("repro", "-s", "slow"), project.dvc("repro", "other")])
             project.write("go", "")
 
-    assert not run(on_event=look).failed
+    assert not run("slow", on_event=look).failed
     status, same, other = seen
     assert status.returncode == 0
     assert same.returncode != 0
@@ -181,9 +181,9 @@ def test_two_runners_at_once_run_each_stage_once(project: Project) -> None:
 
     assert reproduce(project.path, on_event=start_second).text == "1 completed"
     output, _ = second[0].communicate(timeout=60)
-    assert "waiting for another DVC process" in waits[0]
+    assert waits == [f"waiting for the run of process {os.getpid()} in this project to end\n"]
     assert second[0].returncode == 0
-    assert "restored" in output
+    assert "slow: unchanged" in output
     assert (project.path.parent / "ran").read_text() == "ran\n"
     assert "up to date" in project.dvc("status").stdout
 

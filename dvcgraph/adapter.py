@@ -447,10 +447,11 @@ class Graph:
             for out in stage.outs:
                 if not out.hash_info:
                     raise GraphError("it has another out now")
-                if not out.exists and out.use_cache and not out.changed_cache():
-                    out.checkout()
-                elif out.workspace_status():
-                    raise GraphError("the out was changed since")
+                if not out.workspace_status():
+                    continue
+                if not out.use_cache or out.persist or out.changed_cache():
+                    raise GraphError("the out was changed since, and is not in the cache")
+                out.checkout(force=True)  # the run was killed while it linked the out to the cache
             stage.md5 = stage.compute_md5()
             self._to_ignore += [out.fspath for out in stage.outs if out.use_scm_ignore]
             self._commit(stage)

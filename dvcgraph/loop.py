@@ -25,7 +25,7 @@ from dvcgraph.commands import TEMPORARY_FAILURE, Execution, file_name
 from dvcgraph.devices import Inventory, find_devices
 from dvcgraph.errors import BusyError, GraphError, PathsBusyError
 from dvcgraph.events import Ended, Event, Listener, Notice, Outcome, Output, Progress, Queued, Started, Summary, Waiting
-from dvcgraph.leases import DeviceQueue, Lease, Ticket
+from dvcgraph.leases import DeviceQueue, Lease, Ticket, lease_folder
 from dvcgraph.needs import Needs, read_needs
 from dvcgraph.order import remaining_seconds
 from dvcgraph.processes import Reaper
@@ -182,7 +182,7 @@ class Loop:
             self._events.append(Queued(node.name, node.upstream))
         for work in self._works.values():
             self._move(work, "waiting" if work.missing else "ready")
-        self._queue = DeviceQueue(inventory or Inventory(()))
+        self._queue = DeviceQueue(inventory or Inventory(()), lease_folder(self._environment))
         self._open = len(self._works)
         self.stages = nodes
         self.logs = self._workspace.logs
@@ -270,7 +270,10 @@ class Loop:
         free = self._free_slots()
         found = []
         for work in sorted(self._in["prepared"].values(), key=lambda work: work.rank):
-            threads = min(work.needs.threads, self._jobs)
+            if work.lease is not None:  # its slots are set aside already
+                found.append(work)
+                continue
+            threads = self._threads(work)
             if threads > free:
                 if work.ticket is None:
                     break  # a stage that waits for enough slots is not overtaken
@@ -284,13 +287,26 @@ class Loop:
                 free -= threads
         return found
 
+    def _threads(self, work: _Work) -> int:
+        return min(work.needs.threads, self._jobs)
+
     def _free_slots(self) -> int:
-        return self._jobs - sum(min(work.needs.threads, self._jobs) for work in self._running())
+        busy = sum(self._threads(work) for work in self._in["running"].values())
+        return self._jobs - busy - sum(self._threads(work) for work in self._in["prepared"].values() if work.lease)
+
+    def _take_devices(self) -> None:
+        """Take devices for stages that could begin now; needs no lock, so that none idles while one is waited for."""
+        now = time.monotonic()
+        for work in self._startable():
+            waits = work.needs.device is not None and work.lease is None and work.not_before <= now
+            if waits and self._threads(work) <= self._free_slots():
+                self._take_device(work)
 
     # Bookkeeping, in turns under the repository's lock
 
     def _keep_books(self) -> list[_Work]:
         """Take the steps that are due; return the stages whose commands can start."""
+        self._take_devices()
         now = time.monotonic()
         if now < self._lock_free_at:
             return []
@@ -319,7 +335,7 @@ class Loop:
             self._finish(done)
             return True
         ready = self._first("ready", now)
-        startable = next((work for work in self._startable() if work.not_before <= now), None)
+        startable = next((work for work in self._startable() if self._can_begin(work, now)), None)
         if ready is not None and (startable is None or ready.rank < startable.rank):
             self._look(ready)
         elif startable is not None:
@@ -327,6 +343,10 @@ class Loop:
         else:
             return False
         return True
+
+    @staticmethod
+    def _can_begin(work: _Work, now: float) -> bool:
+        return work.not_before <= now and (work.needs.device is None or work.lease is not None)
 
     def _first(self, state: State, now: float) -> _Work | None:
         works = (work for work in self._in[state].values() if work.not_before <= now)
@@ -359,8 +379,6 @@ class Loop:
             self._move(work, "ready")
             if not self._look(work):
                 return
-        if work.needs.device is not None and not self._take_device(work):
-            return
         try:
             self._graph.begin(work.name)
         except PathsBusyError as error:
@@ -373,19 +391,18 @@ class Loop:
         self._move(work, "running")  # its slots are taken from here on
         begun.append(work)
 
-    def _take_device(self, work: _Work) -> bool:
+    def _take_device(self, work: _Work) -> None:
         try:
             if work.ticket is None:
                 work.ticket = self._queue.ask(work.needs, work.name, self._graph.root)
             work.lease = work.ticket.try_take()
         except GraphError as error:
             self._end(work, Outcome(work.name, "failed", message=str(error)))
-            return False
+            return
         if work.lease is None:
             self._put_off(work, _DEVICE_SECONDS, f"waiting for {work.ticket.wanted}")
-            return False
-        work.ticket = None
-        return True
+        else:
+            work.ticket = None
 
     def _finish(self, work: _Work) -> None:
         execution = work.execution

@@ -250,6 +250,18 @@ def report(
 
 
 @app.command()
+def devices() -> None:
+    """Show the devices of this machine, who holds them, and who waits for them."""
+    from flows.devices import show_devices
+
+    table, lines = show_devices(os.environ)
+    console = Console()
+    console.print(table)
+    for line in lines:
+        console.print(line, soft_wrap=True)
+
+
+@app.command()
 def clean(
     cache: Annotated[
         bool,

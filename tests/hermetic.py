@@ -19,6 +19,7 @@ def hermetic_variables(home: Path) -> dict[str, str]:
         "DVC_GLOBAL_CONFIG_DIR": str(home / "dvc-global"),
         "DVC_SYSTEM_CONFIG_DIR": str(home / "dvc-system"),
         "DVC_NO_ANALYTICS": "1",
+        "TANDEM_LEASES": str(home / "leases"),
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_CONFIG_GLOBAL": str(home / "gitconfig"),
         "GIT_AUTHOR_NAME": "Test",

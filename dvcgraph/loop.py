@@ -116,15 +116,17 @@ class Loop:
         self._lock_free_at = 0.0
         self._lock_wanted_since = 0.0
         self._stop = threading.Event()
-        self._woken, self._wake = os.pipe()
-        os.set_blocking(self._wake, False)
-        self._wake_lock = threading.Lock()
+        self._woken, wake = os.pipe()
+        os.set_blocking(wake, False)
+        self._wake: int | None = wake
 
     def stop(self) -> None:
         """End every command and the run; from any thread or signal handler."""
         self._stop.set()
-        with contextlib.suppress(OSError):  # the run may be over
-            os.write(self._wake, b"x")
+        wake = self._wake
+        if wake is not None:
+            with contextlib.suppress(BlockingIOError):  # full of wake-ups already
+                os.write(wake, b"x")
 
     def run(self, opened: Callable[[], None]) -> Summary:
         """Run the graph.
@@ -159,8 +161,10 @@ class Loop:
 
     def close(self) -> None:
         """Close the pipe by which :meth:`stop` wakes the loop."""
-        for descriptor in (self._wake, self._woken):
-            os.close(descriptor)
+        wake, self._wake = self._wake, None
+        if wake is not None:
+            os.close(wake)
+            os.close(self._woken)
 
     # Setting up
 

@@ -106,7 +106,8 @@ class Graph:
                     graph = _active_graph(repo.index.graph)
                     order = {stage: position for position, stage in enumerate(repo.index.stages)}
                     chosen = _collect(repo, targets, graph, order)
-                    nodes = [_describe(stage, graph, repo.index.graph, chosen, order) for stage in chosen]
+                    members = set(chosen)
+                    nodes = [_describe(stage, graph, repo.index.graph, members, order) for stage in chosen]
                 return cls(repo, folder, nodes, chosen)
             except BaseException:
                 repo.close()
@@ -706,11 +707,10 @@ def _commands(stage: Any) -> tuple[str, ...]:
     return tuple(_enforce_cmd_list(stage.cmd)) if stage.cmd else ()
 
 
-def _describe(stage: Any, active: Any, declared: Any, chosen: Sequence[Any], order: Mapping[Any, int]) -> StageNode:
+def _describe(stage: Any, active: Any, declared: Any, chosen: set[Any], order: Mapping[Any, int]) -> StageNode:
     """Describe a stage; ``active`` is the graph without the inputs of frozen stages."""
-    members = set(chosen)
     upstream = sorted(active.successors(stage), key=order.__getitem__)
-    after = sorted(members.intersection(declared.successors(stage)).difference(upstream), key=order.__getitem__)
+    after = sorted(chosen.intersection(declared.successors(stage)).difference(upstream), key=order.__getitem__)
     return StageNode(
         name=stage.addressing,
         commands=_commands(stage),

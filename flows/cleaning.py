@@ -11,6 +11,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from flows.copies import copies_in_use
 from stages import paths
 from tandem.errors import StorageError
 from tandem.plan import Plan
@@ -107,13 +108,19 @@ def remove(path: Path, *, dry: bool) -> int:
 
 
 def collect_garbage(root: Path) -> str:
-    """Drop from DVC's cache what the workspace does not use; return what DVC said.
+    """Drop from DVC's cache what neither the workspace nor a saved experiment uses; return what DVC said.
 
     Raises:
-        StorageError: DVC failed.
+        StorageError: a run with overrides is going on, which shares the cache; or DVC failed.
     """
-    command = [sys.executable, "-m", "dvc", "gc", "--workspace", "--force", "--quiet"]
+    used = copies_in_use(root)
+    if used:
+        raise StorageError(
+            f"DVC's cache is in use by {len(used)} run{'s' if len(used) > 1 else ''} with overrides; "
+            "call `tandem clean --cache` again when they have ended"
+        )
+    command = [sys.executable, "-m", "dvc", "gc", "--workspace", "--all-experiments", "--force", "--quiet"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     if done.returncode:
         raise StorageError(f"dvc gc failed: {done.stderr.strip() or done.stdout.strip()}; run it by hand to see why")
-    return "DVC's cache holds only what the workspace uses"
+    return "DVC's cache holds only what the workspace and the saved experiments use"

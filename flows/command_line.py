@@ -269,8 +269,9 @@ def clean(
     ] = False,
     dry: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
 ) -> None:
-    """Remove what the present plan does not name: old outs, unfinished trainings of old runs, half-written files."""
+    """Remove what nothing needs: outs and unfinished trainings of old plans, half-written files, old copies."""
     from flows.cleaning import collect_garbage, remove, stale_paths
+    from flows.copies import old_copies, remove_old_copies
     from tandem.plan import read_plan
 
     console = Console()
@@ -282,6 +283,9 @@ def clean(
     console.print(
         Text(f"{len(found)} paths, {freed / 1e6:.1f} MB {'would be ' if dry else ''}removed from the workspace")
     )
+    copies = old_copies(Path()) if dry else remove_old_copies(Path())
+    if copies:
+        console.print(Text(f"{len(copies)} old copies of runs with overrides {'would be ' if dry else ''}removed"))
     if cache and not dry:
         console.print(Text(collect_garbage(Path())))
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -18,6 +18,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedSeq
 from ruamel.yaml.constructor import DuplicateKeyError
@@ -37,15 +38,26 @@ from tandem.models import (
     allowed_losses,
     resolve,
 )
-from tandem.records import DataDescription
+from tandem.records import DataDescription, Task
 
-FRAMEWORKS = ("keras", "torch")
 FrameworkName = Literal["keras", "torch"]
+FRAMEWORKS: tuple[FrameworkName, ...] = ("keras", "torch")
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=80)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Epochs = Annotated[int, Field(gt=0, le=1_000_000)]
+BatchSize = Annotated[int, Field(gt=0, le=100_000_000)]
+Replicates = Annotated[int, Field(gt=0, le=1000)]
+Threads = Annotated[int, Field(gt=0, le=1024)]
+MetricName = Literal["accuracy", "log_loss", "mse", "rmse", "mae", "r2"]
+METRIC_NAMES: Mapping[Task, tuple[MetricName, ...]] = {
+    "classification": ("accuracy", "log_loss"),
+    "regression": ("mse", "rmse", "mae", "r2"),
+}
+_HIGHEST = {"accuracy": 1, "r2": 1}
 Entry = TypeVar("Entry", bound=Declared)
 RESERVED_NAMES = ("index",)
+_ONE_BOUND = "a gate takes exactly one of: at_least, at_most"
 _NAME_RULE = "names are lower-case letters, digits and '-', and begin with a letter or digit"
 
 
@@ -130,15 +142,15 @@ class EarlyStopping(Declared):
 class Training(Declared):
     """How a network is trained."""
 
-    epochs: int = Field(gt=0, le=1_000_000)
-    batch_size: int = Field(gt=0, le=100_000_000)
+    epochs: Epochs
+    batch_size: BatchSize
     repeat: int = Field(default=1, gt=0, le=1_000_000, description="Times that each training row is shown in an epoch.")
     checkpoint: Literal["last", "best"] = Field(
         default="last", description="Keep the weights of the last epoch, or of the lowest validation loss."
     )
-    replicates: int = Field(default=1, gt=0, le=1000, description="Trainings that differ in their seed alone.")
+    replicates: Replicates = Field(default=1, description="Trainings that differ in their seed alone.")
     seed: Seed = Field(default=0, description="Of the first replicate; the next ones count on.")
-    threads: int = Field(default=1, gt=0, le=1024, description="Threads of the framework; results depend on it.")
+    threads: Threads = Field(default=1, description="Threads of the framework; results depend on it.")
     early_stopping: EarlyStopping | None = None
 
 
@@ -174,6 +186,24 @@ class Experiment(Declared):
         return topics
 
 
+class Gate(Declared):
+    """A bound that a metric of an experiment must keep on the test rows, or a run of it fails."""
+
+    experiment: Name
+    metric: MetricName = Field(description="On the test rows, the mean over the replicates.")
+    at_least: float | None = Field(default=None, description="The lowest value that passes.")
+    at_most: float | None = Field(default=None, description="The highest value that passes.")
+    framework: FrameworkName | None = Field(default=None, description="The one it holds for; left out: each.")
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> Self:
+        given = [name for name in ("at_least", "at_most") if getattr(self, name) is not None]
+        if len(given) != 1:
+            bounds = " and ".join(given) or "neither"
+            raise PydanticCustomError("one_bound", "{text}", {"text": _ONE_BOUND, "bounds": bounds})
+        return self
+
+
 class Params(Declared):
     """The whole of params.yaml."""
 
@@ -182,6 +212,7 @@ class Params(Declared):
     datasets: dict[Name, Dataset]
     experiments: dict[Name, Experiment]
     searches: dict[Name, dict[str, Any]] = Field(default_factory=dict)
+    gate: tuple[Gate, ...] = Field(default=(), description="Bounds that fail a run, after its reports are made.")
 
 
 # ---------------------------------------------------------------------------------------------- reading
@@ -205,14 +236,21 @@ def load_yaml(path: Path) -> Any:
     Raises:
         ParameterError: missing, unreadable, not UTF-8, does not parse, or a key stands twice.
     """
+    return _parse_yaml(_read_text(path), path)
+
+
+def _read_text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ParameterError(f"{path}: missing; run the command in a Tandem project, or create the file") from None
     except UnicodeDecodeError as error:
         raise ParameterError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8") from None
     except OSError as error:
         raise ParameterError(f"{path}: cannot be read ({error.strerror}); make it a readable file") from None
+
+
+def _parse_yaml(text: str, path: Path) -> Any:
     try:
         return YAML(typ="rt").load(text)
     except DuplicateKeyError as error:
@@ -238,7 +276,16 @@ def read_params(path: Path) -> Params:
         ParameterError: with every mistake of the file, one a line, each with its place, the wrong value, the
             allowed ones and, for names, the nearest match.
     """
-    document = load_yaml(path)
+    return parse_params(_read_text(path), path)
+
+
+def parse_params(text: str, path: Path) -> Params:
+    """Check the text of a params.yaml; ``path`` names it in errors.
+
+    Raises:
+        ParameterError: as :func:`read_params`.
+    """
+    document = _parse_yaml(text, path)
     if not isinstance(document, Mapping):
         raise ParameterError(f"{path}:1: must be a mapping with suite, datasets and experiments")
     plain = _plain(document)
@@ -344,6 +391,8 @@ def _explain(document: Any, plain: Any, problem: dict[str, Any]) -> Mistake:
     elif kind in ("exactly_one", "inconsistent"):
         given = ", ".join(value) if isinstance(value, dict) and value else "nothing"
         message = f"{problem['msg']}; given: {given}"
+    elif kind == "one_bound":
+        message = f"{problem['msg']}; given: {context['bounds']}"
     elif kind == "too_short":
         message = f"{_show(value)}: must have at least {context['min_length']} entry"
     else:
@@ -390,7 +439,9 @@ def _without_tags(plain: Any, loc: tuple[str | int, ...]) -> tuple[str | int, ..
     return tuple(kept)
 
 
-_BARE = ("null", "string")  # the other form of an optional value, or of a mapping that may be a bare name
+def _is_bare(schema: Mapping[str, Any]) -> bool:
+    """Return whether this is the other form of an optional value, or of a mapping that may be a bare name."""
+    return schema.get("type") in ("null", "string") and "enum" not in schema
 
 
 def _resolve_reference(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -398,7 +449,7 @@ def _resolve_reference(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Ma
     while True:
         if "$ref" in schema:
             schema = root["$defs"][schema["$ref"].rsplit("/", 1)[1]]
-        elif "anyOf" in schema and len(others := [s for s in schema["anyOf"] if s.get("type") not in _BARE]) == 1:
+        elif "anyOf" in schema and len(others := [one for one in schema["anyOf"] if not _is_bare(one)]) == 1:
             schema = others[0]
         else:
             return schema
@@ -492,6 +543,7 @@ def _inconsistencies(plain: dict[str, Any]) -> Iterator[Inconsistency]:
             yield from _experiment_mistakes(place, declared, good_datasets[used])
     for name in _mapping(plain, "searches"):
         yield ("searches", name), f"'{name}': searches cannot be declared yet; remove the entry"
+    yield from _gate_mistakes(plain.get("gate"), experiments, good_datasets)
     suites: dict[tuple[str, ...], Any] = {("suite",): plain.get("suite")}
     suites |= {("suites", name): suite for name, suite in _mapping(plain, "suites").items()}
     for suite_place, suite in suites.items():
@@ -509,6 +561,29 @@ def _inconsistencies(plain: dict[str, Any]) -> Iterator[Inconsistency]:
         frameworks = suite.get("frameworks") if isinstance(suite, dict) else None
         if isinstance(frameworks, list) and len(set(map(str, frameworks))) < len(frameworks):
             yield (*suite_place, "frameworks"), f"{frameworks} names a framework twice; remove one of the two"
+
+
+def _gate_mistakes(
+    gate: Any, experiments: Mapping[str, Any], good_datasets: Mapping[str, Dataset]
+) -> Iterator[Inconsistency]:
+    for position, entry in enumerate(gate if isinstance(gate, list) else ()):
+        place = ("gate", position)
+        name = entry.get("experiment") if isinstance(entry, dict) else None
+        if isinstance(name, str) and name not in experiments:
+            yield (*place, "experiment"), f"'{name}' is not declared under experiments; {suggest(name, experiments)}"
+        parsed = _parsed(Gate, entry)
+        if parsed is None:
+            continue
+        highest = _HIGHEST.get(parsed.metric)
+        if highest is not None and parsed.at_least is not None and parsed.at_least > highest:
+            yield (*place, "at_least"), f"{_show(entry['at_least'])}: {parsed.metric} is never above {highest}"
+        used = _mapping(experiments, parsed.experiment).get("dataset")
+        if not isinstance(used, str) or used not in good_datasets:
+            continue
+        task = datasets.source(good_datasets[used].source.name).task
+        if parsed.metric not in METRIC_NAMES[task]:
+            allowed = suggest(parsed.metric, METRIC_NAMES[task])
+            yield (*place, "metric"), f"'{parsed.metric}' does not fit {task}; {allowed}"
 
 
 def _parsed(kind: Any, declared: Any) -> Any:

@@ -24,6 +24,7 @@ import json
 import logging
 import os
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,13 +33,14 @@ from typing import Any, Literal
 
 from dvcgraph.errors import GraphError, PathsBusyError, RepositoryBusyError, nearest, one_line
 from dvcgraph.journal import Journal
-from dvcgraph.lockfile import replace_file, simple_yaml, write_entries
+from dvcgraph.lockfile import drop_partial, replace_file, simple_yaml, write_entries
 
 Preparation = Literal["unchanged", "restored", "recorded", "run"]
 
 _FLUSH_SECONDS = 2.0  # a finished stage waits at least this long for dvc.lock, so that others join it,
 _FLUSH_SHARE = 5  # or this many times as long as the last writing took,
 _FLUSH_LATEST_SECONDS = 5.0  # and never longer than this
+_HASHED = ("hash_info", "hash_name", "meta", "obj", "files")  # what DVC's Output.save sets
 _LOCK_OWNER = "dvcgraph"  # how our entries in DVC's read/write locks begin
 
 
@@ -73,6 +75,7 @@ class Graph:
         self.folder = folder
         self.root = Path(repo.root_dir)
         self.stages = tuple(stages)
+        self.revision = 0  # rises when another process has written a lock file
         self._repo = repo
         self._stages = {stage.addressing: stage for stage in dvc_stages}
         self._shell_environment: dict[str, Any] | None = None
@@ -82,6 +85,7 @@ class Graph:
         self._pending: dict[str, Any] = {}
         self._pending_since = 0.0
         self._to_ignore: list[str] = []
+        self._in_inputs = _outs_in_inputs(self._stages.values())
         self._flush_cost = 0.0
         self._parameters: Any = None
         self._lock_entries: dict[str, dict[str, Any]] = {}  # of each dvc.lock as it was read last
@@ -158,6 +162,8 @@ class Graph:
         """
         self._journal = journal
         self._drop_dead_locks()
+        for lock_file in self._lock_signatures:
+            drop_partial(Path(lock_file))
         for entry in journal.read():
             stage = self._stages.get(entry.stage)
             if stage is None or not stage.cmd or stage.frozen:
@@ -167,8 +173,7 @@ class Graph:
                 continue  # somebody has run it since
             if self._take_over(stage, entry.record):
                 self._finished_before.add(entry.stage)
-        self.flush()
-        journal.clear()
+        self.flush()  # the journal stays: should this run be killed, too, the next one continues both
         return tuple(sorted(self._finished_before))
 
     def prepare(self, name: str, *, force: bool = False) -> Preparation:
@@ -333,16 +338,22 @@ class Graph:
         """Take the outs from DVC's cache, if it has what these inputs lead to; DVC's ``StageCache.restore``."""
         from dvc.stage.cache import _can_hash, _get_cache_hash
 
-        cache = self._repo.stage_cache
         if change.always or not _can_hash(stage):
             return False
+        cache = self._repo.stage_cache
         if not change.command and not change.inputs and all(out.hash_info for out in stage.outs):
             entry: Any = _lock_entry(stage)  # only its outs are missing or were changed
         else:
-            stage.save_deps()
-            # Looking for the folder first spares most stages DVC's own look, which hashes the inputs again.
-            key = _get_cache_hash(_lock_entry(stage), key=True)
-            entry = cache._load(stage) if Path(cache._get_cache_dir(key)).exists() else None
+            recorded = [{name: getattr(dep, name) for name in _HASHED} for dep in stage.deps]
+            try:
+                stage.save_deps()
+                # Looking for the folder first spares most stages DVC's own look, which hashes the inputs again.
+                key = _get_cache_hash(_lock_entry(stage), key=True)
+                entry = cache._load(stage) if Path(cache._get_cache_dir(key)).exists() else None
+            finally:  # what changed may be asked again, against the record
+                for dep, values in zip(stage.deps, recorded, strict=True):
+                    for name, value in values.items():
+                        setattr(dep, name, value)
         if not entry:
             return False
         cached = cache._create_stage(entry, wdir=stage.wdir)
@@ -371,10 +382,8 @@ class Graph:
 
         for out in stage.outs:
             old = out._get_versioned_meta()
-            if out.use_scm_ignore:
-                if self._repo.scm.is_tracked(out.fspath):
-                    raise OutputAlreadyTrackedError(out)
-                self._to_ignore.append(out.fspath)
+            if out.use_scm_ignore and self._repo.scm.is_tracked(out.fspath):
+                raise OutputAlreadyTrackedError(out)
             out.ignore = _nothing
             try:
                 out.save()
@@ -382,6 +391,10 @@ class Graph:
                 del out.ignore
             if old:
                 out.merge_version_meta(*old)
+            if out.use_scm_ignore:
+                self._to_ignore.append(out.fspath)
+        if any(out.fspath in self._in_inputs for out in stage.outs):
+            self._ignore_outs()  # that .gitignore file is part of an input
 
     def _commit(self, stage: Any) -> None:
         """Put the outs and the run into the cache, as the record says they are."""
@@ -468,6 +481,7 @@ class Graph:
         for path, signature in self._lock_signatures.items():
             if _signature(path) == signature:
                 continue
+            self.revision += 1
             before = self._lock_entries[path]
             self._lock_entries[path] = after = _lock_entries(path)
             self._lock_signatures[path] = _signature(path)
@@ -502,12 +516,28 @@ class Graph:
 
     @contextmanager
     def _path_locks(self) -> Iterator[_PathLocks]:
-        """Edit DVC's table of read/write locks, at once for all of a stage's paths."""
-        from dvc.rwlock import _edit_rwlock
+        """Edit DVC's table of read/write locks, at once for all of a stage's paths, and replace it atomically.
 
+        DVC's own ``_edit_rwlock`` writes in place: killed meanwhile, it leaves half a table, which DVC then refuses
+        to read. Such a table is taken for empty here; whoever wrote it is dead.
+        """
+        from dvc.lock import make_lock
+        from dvc.rwlock import RWLOCK_FILE, RWLOCK_LOCK, SCHEMA
+
+        folder = Path(self._repo.tmp_dir)
+        path = folder / RWLOCK_FILE
         hardlink = self._repo.config["core"].get("hardlink_lock", False)
-        with _edit_rwlock(self._repo.tmp_dir, self._repo.fs, hardlink) as table:
-            yield _PathLocks(table, self._repo.tmp_dir)
+        with make_lock(str(folder / RWLOCK_LOCK), tmp_dir=str(folder), hardlink_lock=hardlink):
+            try:
+                before = json.loads(path.read_text(encoding="utf-8"))
+            except (FileNotFoundError, ValueError):
+                before = {}
+            table = SCHEMA(before)
+            table = {"read": defaultdict(list, table["read"]), "write": defaultdict(dict, table["write"])}
+            yield _PathLocks(table, str(folder))
+            text = json.dumps({mode: paths for mode, paths in table.items() if paths})
+            if text != json.dumps(before):
+                replace_file(path, text, durable=False)
 
     def _require_free(self, stage: Any) -> None:
         with self._path_locks() as locks:
@@ -596,6 +626,18 @@ class _PathLocks:
             readers[path] = [entry for entry in readers[path] if keep(entry)]
             if not readers[path]:
                 del readers[path]
+
+
+def _outs_in_inputs(stages: Iterable[Any]) -> set[str]:
+    """Return the outs that lie in folders on which other stages depend."""
+    stages = list(stages)
+    inputs = {dep.fs_path for stage in stages for dep in stage.deps}
+    return {
+        out.fspath
+        for stage in stages
+        for out in stage.outs
+        if any(str(folder) in inputs for folder in Path(out.fs_path).parents)
+    }
 
 
 def _nothing() -> None:

@@ -109,6 +109,12 @@ def replace_file(path: Path, text: str, *, durable: bool = True) -> None:
         partial.unlink(missing_ok=True)
 
 
+def drop_partial(path: Path) -> None:
+    """Remove what a killed :func:`replace_file` left of a file."""
+    for partial in path.parent.glob(f".{path.name}.partial-*"):
+        partial.unlink(missing_ok=True)
+
+
 def simple_yaml(data: Mapping[str, Any], indent: int = 0) -> str | None:
     """Return the YAML of nested mappings, lists of mappings, plain text, whole numbers and truths.
 

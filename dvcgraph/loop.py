@@ -56,7 +56,8 @@ class _Work:
     position: int
     missing: int  # stages before it that have not ended
     state: State = "waiting"
-    looked: float = 0.0  # when it was prepared
+    looked: float = 0.0  # when it was prepared,
+    revision: int = 0  # and at which state of the lock files
     not_before: float = 0.0  # of the next try
     told: str = ""  # why it waits
     tries: int = 0
@@ -135,7 +136,7 @@ class Loop:
             opened: called when the stages are known, before the first is looked at.
 
         Raises:
-            GraphError: the project cannot be loaded, a target or a device does not exist; nothing was touched.
+            GraphError: the project cannot be loaded, a target or a device does not exist; nothing was run.
                 Or ``dvc.lock`` could not be written; the journal keeps what it should hold.
         """
         try:
@@ -368,6 +369,7 @@ class Loop:
             self._end(work, Outcome(work.name, "failed", time.monotonic() - began, str(error)))
             return False
         work.looked = time.monotonic()
+        work.revision = self._graph.revision
         if found == "run":
             self._move(work, "prepared")
             return True
@@ -379,7 +381,7 @@ class Loop:
         return False
 
     def _begin(self, work: _Work, begun: list[_Work]) -> None:
-        if time.monotonic() - work.looked > _FRESH_SECONDS:
+        if work.revision != self._graph.revision or time.monotonic() - work.looked > _FRESH_SECONDS:
             self._move(work, "ready")
             if not self._look(work):
                 return

@@ -115,7 +115,7 @@ def open_run(
 
     Raises:
         GraphError: the project cannot be loaded; a target, or a device that a stage must have, does not
-            exist; ``jobs`` is not at least 1. Nothing was touched.
+            exist; ``jobs`` is not at least 1. Nothing was run.
     """
     run = Run(_loop(root, targets, jobs, force, keep_going, on_event, environment))
     try:

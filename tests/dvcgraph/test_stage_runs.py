@@ -14,8 +14,8 @@ import psutil
 import pytest
 from dvc_project import Project
 
-from dvcgraph.events import Ended, Event, Output, Progress, Queued, Started, Summary
 from dvcgraph.commands import file_name
+from dvcgraph.events import Ended, Event, Output, Progress, Queued, Started, Summary
 from dvcgraph.schedule import reproduce
 
 Run = Callable[..., Summary]

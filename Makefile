@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+# In two processes; the tests of a file stay together, since they share what is costly to set up.
+IN_TWO := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test test-all lint bench clean-venv
@@ -25,17 +27,17 @@ run: $(STAMP)  ## Run the selected suite through the Prefect flow; prints where 
 	$(BIN)/tandem run
 
 test: $(STAMP)  ## Run the tests that take minutes
-	$(BIN)/python -m pytest -m 'not slow and not data'
+	$(BIN)/python -m pytest $(IN_TWO) -m 'not slow and not data'
 
 test-all: $(STAMP)  ## Run all tests, the slow ones and those on genuine data too
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(IN_TWO)
 
 lint: $(STAMP)  ## Check style and types (ruff, mypy)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(STAMP)  ## Measure the ratios of docs/benchmarks.md
+bench: $(STAMP)  ## Measure the ratios of docs/benchmarks.md (half an hour)
 	$(BIN)/python -m benchmarks
 
 clean-venv:  ## Remove the environment

@@ -1,9 +1,11 @@
-"""Measures everything and writes docs/benchmarks.md: ``python -m benchmarks``."""
+"""Measures and writes docs/benchmarks.md: ``python -m benchmarks [training] [graph]``, by default both."""
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import platform
+import re
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -14,23 +16,32 @@ from benchmarks import graph_speed, training_speed
 from benchmarks.graphs import LAYERS
 
 PAGE = Path("docs/benchmarks.md")
+_PACKAGES = ("dvc", "keras", "prefect", "tensorflow", "torch")
 
 
 def main() -> int:
     """Measure, print and write the tables; return 1 if a result is wrong or a bound is missed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help="training, graph; by default both")
+    parts = parser.parse_args().parts or ["training", "graph"]
+    for wrong in set(parts) - {"training", "graph"}:
+        parser.error(f"'{wrong}' is no part; allowed: training, graph")
+    reached = True
+    if "training" in parts:
+        _write("training", _training())
+    if "graph" in parts:
+        text, reached = _graph()
+        _write("graph", text)
+    return int(not reached)
+
+
+def _training() -> str:
     print(training_speed.HEADER, flush=True)
-    training = training_speed.measure()
-    print(graph_speed.HEADER, flush=True)
-    graph = graph_speed.measure(size=graph_speed.Size(snakemake=True))
-    data = "genuine data" if all(row.genuine for row in training) else "noise of the data's shape (TANDEM_DATA unset)"
-    cores = psutil.cpu_count()
-    packages = ", ".join(f"{name} {version(name)}" for name in ("dvc", "keras", "prefect", "tensorflow", "torch"))
-    text = f"""# Benchmarks
+    rows = training_speed.measure()
+    data = "genuine data" if all(row.genuine for row in rows) else "noise of the data's shape (TANDEM_DATA unset)"
+    return f"""## Training, seconds per epoch
 
-Written by `make bench` on {datetime.date.today()}: {platform.system()} {platform.machine()}, {cores} cores,
-Python {platform.python_version()}, {packages}; {data}.
-
-## Training, seconds per epoch
+{_measured("training", data)}
 
 Each figure is the median of {training_speed.ROUNDS} rounds; the two sides of a ratio take turns in one run.
 M1 is `fashion-mlp` (55 000 images, 300-100, batch 32), M11 is `housing-wide-deep-one-input` (11 610 rows, 30-30,
@@ -38,23 +49,52 @@ batch 32). The first epoch of each round, in which programs are compiled, is lef
 same weights and shuffle in their own order; the losses in the last column show that they do the same work.
 
 {training_speed.HEADER}
-{chr(10).join(training_speed.row_text(row) for row in training)}
+{chr(10).join(training_speed.row_text(row) for row in rows)}
+"""
 
-## Running a graph, seconds of wall time
 
-Both sides run the same stages in scratch projects, in turns, by `python -m benchmarks.graph_speed`. What takes
-minutes is run once; the rest is the median of {graph_speed.ROUNDS} rounds. A row counts only if `dvc.lock` then equals,
-as data, the one that `dvc repro` writes, and `dvc status` finds nothing to do; in the default suite, what holds
-wall-clock times (`timings/`, `logs/`, `reports/`) is left out of that. A trivial stage is one `cat` of one or two
-small files; the {graph_speed.Size.stages} of them lie in {LAYERS} layers. Snakemake and make keep no content
-hashes and no cache, so that they do less. The ratio is theirs to ours.
+def _graph() -> tuple[str, bool]:
+    print(graph_speed.HEADER, flush=True)
+    rows = graph_speed.measure(size=graph_speed.Size(snakemake=True))
+    text = f"""## Running a graph, seconds of wall time
+
+{_measured("graph")}
+
+Both sides run the same stages in scratch projects, in turns. What takes minutes is run once; the rest is the median
+of {graph_speed.ROUNDS} rounds. A row counts only if `dvc.lock` then equals, as data, the one that `dvc repro`
+writes, and `dvc status` finds nothing to do; in the default suite, what holds wall-clock times (`timings/`, `logs/`,
+`reports/`) is left out of that. A trivial stage is one `cat` of one or two small files; the
+{graph_speed.Size.stages} of them lie in {LAYERS} layers. Snakemake and make keep no content hashes and no cache, so that
+they do less. The ratio is theirs to ours.
 
 {graph_speed.HEADER}
-{chr(10).join(graph_speed.row_text(row) for row in graph)}
+{chr(10).join(graph_speed.row_text(row) for row in rows)}
 """
-    PAGE.write_text(text, encoding="utf-8")
+    return text, all(row.reached for row in rows)
+
+
+def _measured(part: str, *more: str) -> str:
+    machine = (
+        f"{platform.system()} {platform.machine()}, {psutil.cpu_count()} cores, Python {platform.python_version()}"
+    )
+    packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
+    facts = "; ".join([machine, packages, *more])
+    return f"By `python -m benchmarks {part}` on {datetime.date.today()}: {facts}."
+
+
+def _write(part: str, section: str) -> None:
+    """Put a section into the page, in the place of the older one."""
+    marks = {name: f"<!-- {name} -->\n" for name in ("training", "graph")}
+    old = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+    kept = {
+        name: found[1] if (found := re.search(rf"{mark}(.*?)(?=<!-- |\Z)", old, re.DOTALL)) else ""
+        for name, mark in marks.items()
+    }
+    kept[part] = f"\n{section}\n"
+    text = "# Benchmarks\n\n`make bench` measures all of it anew.\n\n"
+    text += "".join(f"{marks[name]}{content}" for name, content in kept.items() if content)
+    PAGE.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
     print(f"written to {PAGE}")
-    return int(not all(row.reached for row in graph))
 
 
 if __name__ == "__main__":

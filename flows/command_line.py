@@ -1,4 +1,4 @@
-"""The ``tandem`` command: run, suite, plan, predict, report and clean."""
+"""The ``tandem`` command."""
 
 from __future__ import annotations
 
@@ -51,11 +51,22 @@ def main() -> None:
         sys.exit(1)
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"tandem {version('tandem')}")
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
     directory: Annotated[
         Path, typer.Option("--directory", "-C", help="The project's folder.", file_okay=False)
     ] = Path(),
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and end.")
+    ] = False,
 ) -> None:
     """Train an experiment in Keras and in PyTorch from one declaration, and compare the two.
 
@@ -73,6 +84,9 @@ def run(
         list[str] | None, typer.Argument(help="Experiments of the suite, or DVC stages; none: all of it.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Run stages that have not changed, too.")] = False,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", "-j", min=1, help="Threads that may work at a time; by default the cores.")
+    ] = None,
 ) -> None:
     """Plan, then run what has changed through the Prefect flow, and say where the report is."""
     from flows.run import run_pipeline
@@ -86,7 +100,7 @@ def run(
     _write_plan(plan, console)
     asked = [target for target in targets or () if target in plan.reports]
     pages = [paths.report(name) for name in asked] if targets else [paths.index()]
-    status = run_pipeline(Path(), stages, force, console, pages)
+    status = run_pipeline(Path(), stages, force, console, pages, jobs=jobs)
     if status:
         raise typer.Exit(status)
 
@@ -247,6 +261,42 @@ def report(
     console.print(Text(f"report: {page.as_uri()}"), soft_wrap=True)
     if open_:
         webbrowser.open(page.as_uri())
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option(help="Of Prefect's pages.")] = 4200,
+    reports_port: Annotated[int, typer.Option(help="Of the reports.")] = 4201,
+    limit: Annotated[int, typer.Option(help="Flow runs at a time.")] = 2,
+    nightly: Annotated[
+        str | None, typer.Option(metavar="CRON", help="Run the pipeline by itself, for instance at '0 3 * * *'.")
+    ] = None,
+) -> None:
+    """Start Prefect's pages, from which runs are started, and the published reports; Ctrl-C stops all of it."""
+    from flows.ui import UiOptions, run_ui
+
+    console = Console()
+    options = UiOptions(port, reports_port, limit, nightly)
+    run_ui(Path(), options, lambda line: console.print(Text(line), soft_wrap=True))
+
+
+@app.command()
+def publish(
+    target: Annotated[str, typer.Argument(help="A folder, or a URL such as s3://BUCKET/FOLDER.")],
+    keep: Annotated[int | None, typer.Option(min=1, help="Keep only so many of the newest runs there.")] = None,
+) -> None:
+    """Bring the reports of all published runs, with their index, to a folder or a store."""
+    from flows.publishing import PUBLISHED, publish_site, remove_old_runs
+
+    publication = publish_site(Path(PUBLISHED), target)
+    removed = remove_old_runs(target, keep) if keep else []
+    console = Console()
+    console.print(
+        Text(f"{publication.runs} runs published to {publication.address}, {publication.files} files written"),
+        soft_wrap=True,
+    )
+    if removed:
+        console.print(Text(f"{len(removed)} old runs removed there"))
 
 
 @app.command()

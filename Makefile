@@ -9,7 +9,7 @@ STAMP  := $(VENV)/.installed
 IN_TWO := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-all lint bench clean-venv
+.PHONY: help install run ui test test-all lint bench clean-venv
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -25,6 +25,9 @@ install: $(STAMP)  ## Create .venv and install the pinned packages
 
 run: $(STAMP)  ## Run the selected suite through the Prefect flow; prints where the report is
 	$(BIN)/tandem run
+
+ui: $(STAMP)  ## Start the user interface on 127.0.0.1:4200 and the reports on 127.0.0.1:4201
+	$(BIN)/tandem ui
 
 test: $(STAMP)  ## Run the tests that take minutes
 	$(BIN)/python -m pytest $(IN_TWO) -m 'not slow and not data'

@@ -64,8 +64,8 @@ Both sides run the same stages in scratch projects, in turns. What takes minutes
 of {graph_speed.ROUNDS} rounds. A row counts only if `dvc.lock` then equals, as data, the one that `dvc repro`
 writes, and `dvc status` finds nothing to do; in the default suite, what holds wall-clock times (`timings/`, `logs/`,
 `reports/`) is left out of that. A trivial stage is one `cat` of one or two small files; the
-{graph_speed.Size.stages} of them lie in {LAYERS} layers. Snakemake and make keep no content hashes and no cache, so that
-they do less. The ratio is theirs to ours.
+{graph_speed.Size.stages} of them lie in {LAYERS} layers. Snakemake and make keep no content hashes and no cache,
+so that they do less. The ratio is theirs to ours.
 
 {graph_speed.HEADER}
 {chr(10).join(graph_speed.row_text(row) for row in rows)}

@@ -10,30 +10,34 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from prefect import flow, task
+from prefect import allow_failure, flow, task
 from prefect.cache_policies import NO_CACHE
+from prefect.futures import PrefectFuture
 from prefect.states import State
 
 from flows import execution
+from flows.run_request import RunRequest, run_request
 
 
 @task(name="stage", task_run_name="{stage}", cache_policy=NO_CACHE, persist_result=False)
 def run_stage(stage: str) -> State:
-    """Run one stage of the DVC graph."""
-    return execution.run_stage(stage)
+    """Follow one stage of the DVC graph."""
+    return execution.follow_stage(stage)
 
 
-def _run_stage_task(stage: str, upstream: Sequence[Any]) -> State:
-    return run_stage(stage, wait_for=list(upstream), return_state=True)
+def submit_stage(stage: str, upstream: Sequence[PrefectFuture[Any]]) -> PrefectFuture[Any]:
+    """Start the task of a stage, after the tasks of the stages that it depends on."""
+    return run_stage.submit(stage, wait_for=[allow_failure(future) for future in upstream], return_state=False)
 
 
 @flow(name="pipeline", persist_result=False)
-def pipeline(root: str = ".", targets: list[str] | None = None, force: bool = False) -> State:
+def pipeline(root: str = ".", targets: list[str] | None = None, force: bool = False, jobs: int | None = None) -> State:
     """Bring the DVC graph up to date and report what came of it.
 
     Args:
         root: The project's folder.
         targets: Stages to run, with all they depend on; everything if none is named.
         force: Run commands even if nothing changed.
+        jobs: How many threads may work at a time; by default the cores.
     """
-    return execution.run_graph(Path(root), targets or [], force, _run_stage_task)
+    return run_request(Path(root), RunRequest(targets=tuple(targets or ()), force=force, jobs=jobs), submit_stage)

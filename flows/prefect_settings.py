@@ -12,7 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tandem.errors import TandemError
+
 API_URL_VARIABLE = "TANDEM_PREFECT_API_URL"
+DATABASE_VARIABLE = "TANDEM_PREFECT_DATABASE_URL"
 
 # What would lead to somebody else's server or database.
 _NOT_INHERITED = (
@@ -24,19 +27,26 @@ _NOT_INHERITED = (
     "PREFECT_API_DATABASE_CONNECTION_URL",
     "PREFECT_SERVER_DATABASE_CONNECTION_URL",
 )
+_API_EXAMPLE = "it looks like http://127.0.0.1:4200/api"
+_DATABASES = ("postgresql+asyncpg", "sqlite+aiosqlite")
+_DATABASE_EXAMPLE = "it looks like postgresql+asyncpg://USER:PASSWORD@127.0.0.1:5432/prefect"
 _LOCAL_HOSTS = {"127.0.0.1", "localhost", "::1", "0.0.0.0"}  # noqa: S104 - compared, not bound
 
 
-class SettingsError(RuntimeError):
-    """Prefect was imported with settings that are not this project's."""
+class SettingsError(TandemError):
+    """Prefect was imported with settings that are not this project's, or a variable of ours is wrong."""
 
 
 def settings(project: Path, environment: Mapping[str, str]) -> dict[str, str | None]:
     """Return the environment variables to set, or with ``None`` to unset, before Prefect is imported.
 
-    Without TANDEM_PREFECT_API_URL a run starts a server of its own, which ends with the process.
+    Without TANDEM_PREFECT_API_URL a run starts a server of its own, which ends with the process. Its database is
+    a file of SQLite, or the one that TANDEM_PREFECT_DATABASE_URL names.
+
+    Raises:
+        SettingsError: one of the two is no URL that Prefect could use.
     """
-    home = project.resolve() / ".prefect"
+    home = home_of(project)
     variables: dict[str, str | None] = dict.fromkeys(_NOT_INHERITED)
     variables |= {
         "PREFECT_HOME": str(home),
@@ -52,9 +62,24 @@ def settings(project: Path, environment: Mapping[str, str]) -> dict[str, str | N
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
         "DVC_NO_ANALYTICS": "1",
     }
-    if environment.get(API_URL_VARIABLE):
-        variables["PREFECT_API_URL"] = environment[API_URL_VARIABLE]
+    url = environment.get(API_URL_VARIABLE)
+    if url:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise SettingsError(f"{API_URL_VARIABLE}: '{url}' is no address of a server; {_API_EXAMPLE}")
+        variables["PREFECT_API_URL"] = url.rstrip("/")
+    database = environment.get(DATABASE_VARIABLE)
+    if database:
+        if urlsplit(database).scheme not in _DATABASES:
+            # The URL may hold a password: it is not repeated.
+            raise SettingsError(f"{DATABASE_VARIABLE} names no database that Prefect can use; {_DATABASE_EXAMPLE}")
+        variables["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = database
     return variables
+
+
+def home_of(project: Path) -> Path:
+    """Return the folder that Prefect uses as its home in this project."""
+    return project.resolve() / ".prefect"
 
 
 def apply(project: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from rich.console import Console, Group, RenderableType
@@ -14,8 +15,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from dvcgraph.events import Ended, Event, Outcome, Output, Progress, Queued, Started
+from dvcgraph.events import Ended, Event, Notice, Outcome, Output, Progress, Queued, Started, Waiting
 
+_BAR_WIDTH = 30
 _TAIL_LINES = 12  # of a failed stage's output
 _STYLES = {
     "completed": "green",
@@ -51,59 +53,86 @@ class PlainDisplay:
         self._console = console
 
     def __call__(self, event: Event) -> None:
-        """Show the end of a stage."""
-        if isinstance(event, Ended):
-            for line in ended_lines(event.outcome):
-                self._console.print(line, soft_wrap=True)
+        """Show the end of a stage, or what concerns the run as a whole."""
+        match event:
+            case Ended(_, outcome):
+                for line in ended_lines(outcome):
+                    self._console.print(line, soft_wrap=True)
+            case Notice(text):
+                self._console.print(Text(_clean(text)), soft_wrap=True)
+
+
+@dataclass
+class _Running:
+    """A stage whose command runs, or that waits for something."""
+
+    began: float
+    values: Mapping[str, Any] = field(default_factory=dict)
+    line: str = ""  # what it said last, or what it waits for
+    waits: bool = False
 
 
 class LiveDisplay:
-    """Stages done of all, and how the current one gets on; the stages that did something scroll by above."""
+    """Stages done of all, and a line for each that runs; the stages that did something scroll by above."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._total = 0
         self._done = 0
         self._unchanged = 0
-        self._stage = ""
-        self._began = time.monotonic()
-        self._detail = ""
-        self._line = ""
+        self._running: dict[str, _Running] = {}
 
     def __call__(self, event: Event) -> None:
         """Take one event in."""
         match event:
             case Queued():
                 self._total += 1
+            case Waiting(stage, reason):
+                self._running[stage] = _Running(time.monotonic(), line=reason, waits=True)
             case Started(stage):
-                self._stage, self._detail, self._line = stage, "", ""
-                self._began = time.monotonic()
-            case Progress(_, values):
-                self._detail = describe_progress(values)
-            case Output(_, line):
-                self._line = line
-            case Ended(_, outcome):
+                self._running[stage] = _Running(time.monotonic())
+            case Progress(stage, values) if stage in self._running:
+                self._running[stage].values = values
+            case Output(stage, line) if stage in self._running and line.strip():
+                self._running[stage].line = line
+            case Ended(stage, outcome):
                 self._done += 1
-                self._stage = ""
+                self._running.pop(stage, None)
                 if outcome.state == "unchanged":
                     self._unchanged += 1
                 else:
                     for text in ended_lines(outcome):
                         self._console.print(text)
+            case Notice(text):
+                self._console.print(Text(_clean(text)))
 
     def render(self) -> RenderableType:
         """Draw the state of the run."""
         head = Table.grid(padding=(0, 1))
         unchanged = f", {self._unchanged} unchanged" if self._unchanged else ""
-        bar = ProgressBar(total=max(self._total, 1), completed=self._done, width=30)
+        bar = ProgressBar(total=max(self._total, 1), completed=self._done, width=_BAR_WIDTH)
         head.add_row(bar, Text(f"{self._done}/{self._total} stages{unchanged}"))
-        if not self._stage:
-            return head
-        elapsed = duration(time.monotonic() - self._began)
-        parts = [self._stage, elapsed, self._detail]
-        current = Text(_clean("  ".join(part for part in parts if part)), no_wrap=True, overflow="ellipsis")
-        line = Text(_clean(self._line), style="dim", no_wrap=True, overflow="ellipsis")
-        return Group(head, current, line)
+        # Those that run come first; Live would cut what is higher than the terminal, its end unseen.
+        running = sorted(dict(self._running).items(), key=lambda entry: entry[1].waits)
+        room = max(1, self._console.height - 3)
+        lines = [self._line_of(stage, state) for stage, state in running[:room]]
+        if len(running) > room:
+            lines.append(Text(f"and {len(running) - room} more", style="dim"))
+        return Group(head, *lines)
+
+    def _line_of(self, stage: str, state: _Running) -> Text:
+        """Say how a stage gets on, in one line that fits: its name, its time, its progress or its last words."""
+        line = Text(no_wrap=True, overflow="ellipsis")
+        line.append(_clean(stage))
+        if not state.waits:
+            line.append(f"  {duration(time.monotonic() - state.began)}", style="dim")
+        left = self._console.width - line.cell_len - 2
+        progress = describe_progress(state.values, width=left)
+        if progress:
+            line.append(f"  {progress}")
+        elif state.line and left > 0:
+            line.append(f"  {_clean(state.line)}", style="dim")
+        return line
 
 
 def ended_lines(outcome: Outcome) -> list[Text]:
@@ -120,24 +149,38 @@ def ended_lines(outcome: Outcome) -> list[Text]:
     return [head, *(Text(f"          | {_clean(line)}") for line in outcome.tail[-_TAIL_LINES:])]
 
 
-def describe_progress(values: Mapping[str, Any]) -> str:
-    """Put a stage's progress into words: "replicate 1/5  epoch 3/10  train loss 0.4000  12 s left".
+def describe_progress(values: Mapping[str, Any], width: int | None = None) -> str:
+    """Put a stage's progress into words: "replicate 1/5  epoch 3/10  train loss 0.4  12 s left".
 
-    ``replicate`` counts from 0, ``epoch`` from 1. What is missing or no number is left out.
+    ``replicate`` counts from 0, ``epoch`` from 1. What is missing or no number is left out; so are, where ``width``
+    characters do not hold all of it, the losses first, then the time left, then the replicate.
     """
-    parts = []
-    for one, all_of_them, first in (("replicate", "replicates", 1), ("epoch", "epochs", 0)):
+    parts: list[tuple[int, str]] = []  # how soon a part is given up, and the part
+    for one, all_of_them, first, rank in (("replicate", "replicates", 1, 3), ("epoch", "epochs", 0, 4)):
         number, total = _number(values, one), _number(values, all_of_them)
         if number is not None:
-            parts.append(f"{one} {int(number) + first}" + (f"/{int(total)}" if total is not None else ""))
-    for name in ("train_loss", "valid_loss"):
+            parts.append((rank, f"{one} {int(number) + first}" + (f"/{int(total)}" if total is not None else "")))
+    for rank, name in ((1, "train_loss"), (0, "valid_loss")):
         loss = _number(values, name)
         if loss is not None:
-            parts.append(f"{name.replace('_', ' ')} {loss:.4g}")
+            parts.append((rank, f"{name.replace('_', ' ')} {loss:.4g}"))
     left = _number(values, "seconds_left")
     if left is not None:
-        parts.append(f"{duration(left)} left")
-    return "  ".join(parts)
+        parts.append((2, f"{duration(left)} left"))
+    text = "  ".join(part for _, part in parts)
+    while width is not None and parts and len(text) > width:
+        parts.remove(min(parts))
+        text = "  ".join(part for _, part in parts)
+    return text
+
+
+def percent_done(values: Mapping[str, Any]) -> float | None:
+    """Return how much of a stage is done, from 0 to 100; None if its progress does not say."""
+    epoch, epochs = _number(values, "epoch"), _number(values, "epochs")
+    if epoch is None or not epochs:
+        return None
+    replicate, replicates = _number(values, "replicate") or 0.0, _number(values, "replicates") or 1.0
+    return min(100.0, max(0.0, 100.0 * (replicate + epoch / epochs) / max(replicates, 1.0)))
 
 
 def duration(seconds: float) -> str:

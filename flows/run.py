@@ -18,7 +18,7 @@ from dvcgraph.events import Ended, Event, Outcome, Summary
 from flows import prefect_settings
 from flows.prefect_settings import SettingsError
 from flows.progress import showing
-from flows.server import ServerError, running_server
+from flows.server import ServerError, home_in_use, running_server
 
 INTERRUPTED = 130
 INDEX = Path("reports/index.html")
@@ -26,7 +26,13 @@ _NAMES_SHOWN = 8
 
 
 def run_pipeline(
-    root: Path, targets: Sequence[str], force: bool, console: Console, pages: Sequence[Path] = (INDEX,)
+    root: Path,
+    targets: Sequence[str],
+    force: bool,
+    console: Console,
+    pages: Sequence[Path] = (INDEX,),
+    *,
+    jobs: int | None = None,
 ) -> int:
     """Run the DVC graph of ``root`` through the Prefect flow, with a display on ``console``.
 
@@ -36,6 +42,7 @@ def run_pipeline(
         force: run what has not changed, too.
         console: to show the run on.
         pages: below ``root``, named at the end where they exist.
+        jobs: how many threads may work at a time; by default the cores.
 
     Returns:
         0; 1 if anything failed, after lines that say what; 130 if it was interrupted.
@@ -43,10 +50,9 @@ def run_pipeline(
     root = root.resolve()
     outcomes: list[Outcome] = []
     try:
-        Graph.load(root, targets).close()  # a wrong target should not wait for a server to start
         prefect_settings.apply(root)
         with _termination_as_interrupt():
-            succeeded, message = _run_flow(root, targets, force, console, outcomes)
+            succeeded, message = _run_flow(root, targets, force, jobs, console, outcomes)
     except (GraphError, SettingsError, ServerError) as error:
         _say(console, f"error: {error}")
         return 1
@@ -65,19 +71,25 @@ def run_pipeline(
 
 
 def _run_flow(
-    root: Path, targets: Sequence[str], force: bool, console: Console, outcomes: list[Outcome]
+    root: Path, targets: Sequence[str], force: bool, jobs: int | None, console: Console, outcomes: list[Outcome]
 ) -> tuple[bool, str]:
     """Call the flow and add each stage's outcome to ``outcomes``; return success and the flow's message."""
     with running_server() as server:
+        if server is not None:  # meanwhile it starts
+            Graph.load(root, targets).close()
         from prefect.exceptions import TerminationSignal
+        from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
+        from flows.dead_runs import living_process
         from flows.execution import listening
         from flows.pipeline import pipeline
 
         if server is not None:
             server.wait()
         try:
-            with showing(console) as display:
+            # No heartbeat: it would let the end of every run wait for up to a second.
+            quiet = temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
+            with quiet, living_process(home_in_use()), showing(console) as display:
 
                 def listen(event: Event) -> None:
                     if isinstance(event, Ended):
@@ -85,7 +97,7 @@ def _run_flow(
                     display(event)
 
                 with listening(listen):
-                    state = pipeline(str(root), list(targets), force, return_state=True)
+                    state = pipeline(str(root), list(targets), force, jobs, return_state=True)
         except TerminationSignal as error:
             raise KeyboardInterrupt from error
         return state.is_completed(), state.message or ""

@@ -127,10 +127,11 @@ def test_metrics_and_reports_become_artifacts(project: Project) -> None:
     )
     state = run(project)
     assert state.is_completed()
-    found = read("artifact_filter", "read_artifacts", state, lambda artifacts: len(artifacts) == 2)
+    found = read("artifact_filter", "read_artifacts", state, lambda artifacts: len(artifacts) == 3)
     artifacts = {artifact.key: artifact for artifact in found}
-    assert set(artifacts) == {"metrics", "report-digits-mlp"}
+    assert set(artifacts) == {"metrics", "report-digits-mlp", "summary"}
     assert report.as_uri() in artifacts["report-digits-mlp"].data
+    assert artifacts["summary"].data.startswith("**1 completed**")
     assert json.loads(artifacts["metrics"].data) == [
         {"experiment": "digits", "framework": "keras", "test.accuracy": 0.9, "test.mse": None},
         {"experiment": "digits", "framework": "torch", "test.accuracy": 0.8, "test.mse": None},
@@ -149,6 +150,59 @@ def test_a_failing_artifact_does_not_fail_the_run(project: Project, monkeypatch:
         "dvc.yaml", "stages: {a: {cmd: 'echo {} > metrics/digits/keras.json', outs: [metrics/digits/keras.json]}}"
     )
     assert run(project).is_completed()
+
+
+PROGRESS = """\
+import json, os, time
+for epoch in (1, 2):
+    with open(os.environ["DVCGRAPH_PROGRESS"], "a") as file:
+        file.write(json.dumps({"epoch": epoch, "epochs": 2, "train_loss": 0.5}) + "\\n")
+    time.sleep(0.3)
+open("a", "w").write("a")
+"""
+
+
+def test_a_stage_that_reports_progress_has_an_artifact_of_its_own(project: Project) -> None:
+    project.write("work.py", PROGRESS)
+    project.write(
+        "dvc.yaml", "stages: {train_a: {cmd: python work.py, outs: [a]}, quiet: {cmd: echo b > b, outs: [b]}}"
+    )
+    state = run(project)
+    assert state.is_completed()
+    found = read("artifact_filter", "read_artifacts", state, lambda artifacts: len(artifacts) == 2)
+    progress = next(artifact for artifact in found if artifact.key == "progress-train-a")
+    assert (progress.type, progress.data, progress.description) == ("progress", 100.0, "train_a: completed")
+    assert progress.task_run_id == task_runs(state)["train_a"].id
+
+
+def test_stages_run_at_once_and_their_tasks_overlap(project: Project) -> None:
+    waits = "touch {0}; until test -e {1}; do sleep 0.05; done"
+    stages = [f"{a}: {{cmd: '{waits.format(a, b)}; echo > out-{a}', outs: [out-{a}]}}" for a, b in ("xy", "yx")]
+    project.write("dvc.yaml", f"stages: {{{', '.join(stages)}}}")
+    from flows.pipeline import pipeline
+
+    state = pipeline(str(project.path), jobs=2, return_state=True)
+    assert state.message == "2 completed"
+    runs = task_runs(state)
+    assert max(one.start_time for one in runs.values()) < min(one.end_time for one in runs.values())
+
+
+def test_the_summary_says_what_failed_why_and_what_that_skipped() -> None:
+    from dvcgraph.events import Outcome, Summary
+    from flows.execution import Link, summary_text
+
+    summary = Summary(
+        (
+            Outcome("train@a", "failed", message="`x_1 *` failed", tail=("```", "no <b>memory</b>")),
+            Outcome("report@a", "skipped", message="train@a failed"),
+            Outcome("report@b", "completed"),
+        )
+    )
+    assert summary_text(summary, [Link("b", "http://127.0.0.1:4201/runs/1/b.html")], ["gate: kept"]) == (
+        "**1 completed, 1 failed, 1 skipped**\n\n### train@a failed\n\n\\`x\\_1 \\*\\` failed\n\n"
+        "````text\n```\nno <b>memory</b>\n````\n\nSkipped because of it: report@a\n\n- gate: kept\n\n"
+        "Published all the same:\n\n- [b](http://127.0.0.1:4201/runs/1/b.html)"
+    )
 
 
 def test_damaged_metrics_are_named_not_raised(project: Project) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from pathlib import Path
 
 from dvcgraph.adapter import Graph
-from dvcgraph.errors import GraphError
+from dvcgraph.errors import GraphError, StoppedError
 from dvcgraph.events import Ended, Event, Notice, Output, Waiting
 from dvcgraph.schedule import reproduce, stop_on_signals
 
@@ -22,6 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0; 1 if a stage failed; 2 if the graph cannot be run; 130 if it was interrupted.
     """
     options = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a stage may write what this terminal cannot show
     try:
         if options.dry:
             return _show_plan(options.targets)
@@ -34,6 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             on_event=_print,
             stopping=stop_on_signals,
         )
+    except StoppedError:
+        print("interrupted before anything ran", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output is gone; the run was stopped in order
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
     except GraphError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from dvcgraph.errors import GraphError, PathsBusyError, RepositoryBusyError, nearest, one_line
+from dvcgraph.errors import BusyError, GraphError, PathsBusyError, RepositoryBusyError, nearest, one_line
 from dvcgraph.journal import Journal
 from dvcgraph.lockfile import drop_partial, replace_file, simple_yaml, write_entries
 
@@ -71,12 +71,20 @@ class Invocation:
 class Graph:
     """A DVC project's graph, loaded once, with the bookkeeping of its stages."""
 
-    def __init__(self, repo: Any, folder: Path, stages: Sequence[StageNode], dvc_stages: Sequence[Any]) -> None:
+    def __init__(
+        self,
+        repo: Any,
+        folder: Path,
+        stages: Sequence[StageNode],
+        dvc_stages: Sequence[Any],
+        names_in_project: frozenset[str],
+    ) -> None:
         self.folder = folder
         self.root = Path(repo.root_dir)
         self.stages = tuple(stages)
         self.revision = 0  # rises when another process has written a lock file
         self._repo = repo
+        self._names_in_project = names_in_project
         self._stages = {stage.addressing: stage for stage in dvc_stages}
         self._shell_environment: dict[str, Any] | None = None
         self._begun: set[str] = set()
@@ -93,26 +101,35 @@ class Graph:
         self._remember_lock_files()
 
     @classmethod
-    def load(cls, folder: Path, targets: Sequence[str] = ()) -> Graph:
+    def load(
+        cls, folder: Path, targets: Sequence[str] = (), *, wait: Callable[[BusyError], None] | None = None
+    ) -> Graph:
         """Load the project around ``folder`` and select what ``dvc repro TARGETS`` would run from there.
+
+        Args:
+            folder: from which targets are named.
+            targets: stages, groups of stages, files.
+            wait: called again and again while another DVC process holds the repository's lock; it waits a
+                moment, or raises. By default DVC's own way of waiting is taken.
 
         Raises:
             GraphError: no repository, a target that does not exist, or files that DVC refuses.
         """
-        from dvc.repo import Repo, lock_repo
+        from dvc.repo import Repo
 
         folder = folder.resolve()
         with _readable_errors(folder), _quiet_dvc(), _working_folder(folder):
             repo = Repo(str(folder), _wait_for_lock=True)
             try:
                 repo.lock._friendly = False  # its notice would tear a live display
-                with lock_repo(repo):
+                with _locked_for_loading(repo, wait):
                     graph = _active_graph(repo.index.graph)
                     order = {stage: position for position, stage in enumerate(repo.index.stages)}
                     chosen = _collect(repo, targets, graph, order)
                     members = set(chosen)
                     nodes = [_describe(stage, graph, repo.index.graph, members, order) for stage in chosen]
-                return cls(repo, folder, nodes, chosen)
+                    names = frozenset(stage.addressing for stage in order)
+                return cls(repo, folder, nodes, chosen, names)
             except BaseException:
                 repo.close()
                 raise
@@ -160,11 +177,17 @@ class Graph:
         Raises:
             GraphError: the journal cannot be written.
         """
+        with _stage_errors(self.folder):
+            return self._continue_from(journal)
+
+    def _continue_from(self, journal: Journal) -> tuple[str, ...]:
         self._journal = journal
         self._drop_dead_locks()
         for lock_file in self._lock_signatures:
             drop_partial(Path(lock_file))
-        for entry in journal.read():
+        entries = journal.read()
+        journal.keep([e for e in entries if e.stage in self._names_in_project and e.stage not in self._stages])
+        for entry in entries:
             stage = self._stages.get(entry.stage)
             if stage is None or not stage.cmd or stage.frozen:
                 continue
@@ -189,7 +212,7 @@ class Graph:
             GraphError: an input is missing, or DVC refuses.
         """
         stage = self._stages[name]
-        with _readable_errors(self.folder):
+        with _stage_errors(self.folder):
             verified_only = stage.frozen or not stage.cmd
             mended = verified_only and _mend(stage)
             change = _Change.of(stage, continued=name in self._finished_before)
@@ -215,7 +238,7 @@ class Graph:
             GraphError: an input is missing, or DVC refuses.
         """
         stage = self._stages[name]
-        with _readable_errors(self.folder):
+        with _stage_errors(self.folder):
             _require_inputs(stage)
             with self._path_locks() as locks:
                 self._check_free(locks, stage)
@@ -243,7 +266,7 @@ class Graph:
             GraphError: an out was not made, or DVC refuses.
         """
         stage = self._stages[name]
-        with _readable_errors(self.folder):
+        with _stage_errors(self.folder):
             with self._path_locks() as locks:
                 self._check_free(locks, stage)
                 locks.release(_owner(stage))
@@ -254,12 +277,17 @@ class Graph:
             return changed
 
     def release(self, name: str) -> None:
-        """Give the locks of a stage back; its outs stay as they are."""
+        """Give the locks of a stage back; its outs stay as they are.
+
+        Raises:
+            BusyError: another process edits DVC's table of locks; try again.
+            GraphError: the table cannot be written.
+        """
         if name in self._begun:
-            self._begun.discard(name)
             stage = self._stages[name]
-            with _readable_errors(self.folder), self._path_locks() as locks:
+            with _stage_errors(self.folder), self._path_locks() as locks:
                 locks.release(_owner(stage))
+            self._begun.discard(name)
 
     def looks_changed(self, name: str) -> bool:
         """Say whether ``dvc repro`` would do something for this stage, as things are now; needs no lock."""
@@ -289,11 +317,20 @@ class Graph:
             self._lock_entries.setdefault(path, {}).update(records)
             self._lock_signatures[path] = _signature(path)
             self._repo.scm_context.track_file(os.path.relpath(path))
-        if self._repo.scm_context.autostage:
-            self._repo.scm_context.track_changed_files()
-        self._repo.scm_context.files_to_track.clear()
         self._pending.clear()
         self._flush_cost = time.monotonic() - start
+
+    def stage_for_git(self) -> None:
+        """Add what was written to git's index, if DVC is configured to (``core.autostage``). Under :meth:`hold`.
+
+        Raises:
+            GraphError: git refuses.
+        """
+        context = self._repo.scm_context
+        with _stage_errors(self.folder):
+            if context.autostage:
+                context.track_changed_files()
+        context.files_to_track.clear()
 
     def close(self) -> None:
         """Close DVC's files; :meth:`flush` and :meth:`release` come before."""
@@ -382,8 +419,10 @@ class Graph:
 
         for out in stage.outs:
             old = out._get_versioned_meta()
-            if out.use_scm_ignore and self._repo.scm.is_tracked(out.fspath):
-                raise OutputAlreadyTrackedError(out)
+            if out.use_scm_ignore:
+                self._require_ignorable(out.fspath)
+                if self._repo.scm.is_tracked(out.fspath):
+                    raise OutputAlreadyTrackedError(out)
             out.ignore = _nothing
             try:
                 out.save()
@@ -433,25 +472,31 @@ class Graph:
 
     def _ignore_outs(self) -> None:
         """Write the outs of pending stages to ``.gitignore`` files, where git would not ignore them."""
-        from scmrepo.exceptions import FileNotInRepoError
-
         scm = self._repo.scm
-        if not self._to_ignore:
-            return
         if not hasattr(scm, "_get_gitignore"):  # a project without git
             self._to_ignore.clear()
-            return
         new = [path for path in dict.fromkeys(self._to_ignore) if not scm.is_ignored(path)]
-        try:
-            for path in new:
-                entry, file = scm._get_gitignore(path)
-                scm._add_entry_to_gitignore(entry, file)
-                self._repo.scm_context.track_file(os.path.relpath(file))
-        except FileNotInRepoError as error:
-            raise GraphError(f"{one_line(str(error))}; keep outs inside the git repository") from error
+        for path in new:
+            entry, file = scm._get_gitignore(path)
+            scm._add_entry_to_gitignore(entry, file)
+            self._repo.scm_context.track_file(os.path.relpath(file))
         self._to_ignore.clear()
         if new:
             scm._reset()
+
+    def _require_ignorable(self, path: str) -> None:
+        """Refuse an out that no ``.gitignore`` of the repository can name, before anything is noted of it.
+
+        Raises:
+            GraphError: it lies behind a link that leads out of the repository.
+        """
+        from scmrepo.exceptions import FileNotInRepoError
+
+        if hasattr(self._repo.scm, "_get_gitignore"):
+            try:
+                self._repo.scm._get_gitignore(path)
+            except FileNotInRepoError as error:
+                raise GraphError(f"{one_line(str(error))}; keep outs inside the git repository") from error
 
     def _take_over(self, stage: Any, record: Mapping[str, Any]) -> bool:
         """Give a stage the record of a run that was killed, if its outs are there or in the cache."""
@@ -461,6 +506,8 @@ class Graph:
             for out in stage.outs:
                 if not out.hash_info:
                     raise GraphError("it has another out now")
+                if out.use_scm_ignore:
+                    self._require_ignorable(out.fspath)
                 if not out.workspace_status():
                     continue
                 if not out.use_cache or out.persist or out.changed_cache():
@@ -882,6 +929,28 @@ def _changed_inputs(stage: Any) -> tuple[str, ...]:
 
 
 @contextmanager
+def _locked_for_loading(repo: Any, wait: Callable[[BusyError], None] | None) -> Iterator[None]:
+    """Hold the repository's lock; DVC's ``lock_repo``, which no signal could interrupt."""
+    while True:
+        try:
+            if wait is None:
+                repo.lock.lock()
+            else:
+                _take_at_once(repo.lock)
+            break
+        except BusyError as error:
+            assert wait is not None  # noqa: S101 - for the type checker
+            wait(error)
+    repo._lock_depth += 1
+    try:
+        repo._reset()
+        yield
+    finally:
+        repo._lock_depth -= 1
+        repo.lock.unlock()
+
+
+@contextmanager
 def _working_folder(folder: Path) -> Iterator[None]:
     """Work in ``folder``: DVC resolves targets and stage names against the working directory."""
     before = Path.cwd()
@@ -921,6 +990,22 @@ def _readable_errors(folder: Path) -> Iterator[None]:
         raise PathsBusyError(_blocker(error)) from error
     except DvcException as error:
         raise GraphError(_explain(error, folder)) from error
+
+
+@contextmanager
+def _stage_errors(folder: Path) -> Iterator[None]:
+    """Turn whatever DVC raises about one stage into :class:`GraphError`: it must not end the others."""
+    try:
+        with _readable_errors(folder):
+            yield
+    except (GraphError, BusyError):
+        raise
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        raise GraphError(f"{place}{error.strerror or error}; mend that, and run again") from error
+    except Exception as error:
+        said = one_line(f"{type(error).__name__}: {error}")
+        raise GraphError(f"DVC failed: {said}; `dvc repro --verbose` says more") from error
 
 
 def _explain(error: Any, folder: Path) -> str:

@@ -24,6 +24,7 @@ TEMPORARY_FAILURE = 75  # EX_TEMPFAIL: the command asks to be run again later
 
 _TAIL_LINES = 20
 _LAST_WORDS_SECONDS = 1.0  # how long output is read once the shell has ended
+_READS_AT_THE_END = 16  # of 64 KiB: a pipe holds 1 MiB at most
 _LONGEST_LINE = 65536  # bytes without a line end that are passed on as a line
 _TERMINAL_CODES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f]")
 
@@ -176,9 +177,10 @@ class Execution:
             self.failure = _failure(self._command, status)
         self._phase = "last words"  # what it started may keep the pipe open, and write
         self._deadline = time.monotonic() + _LAST_WORDS_SECONDS
-        while self._reading:  # what is in the pipe now, at least
+        for _ in range(_READS_AT_THE_END):  # what is in the pipe now, unless somebody fills it for ever
             before = self._lines.fed
-            self.read()
+            if self._reading:
+                self.read()
             if self._lines.fed == before:
                 break
 
@@ -226,7 +228,7 @@ class Execution:
 
 def file_name(stage: str) -> str:
     """Return a file name for a stage's name, a different one for each."""
-    safe = re.sub(r"[^\w@.-]+", "_", stage)[:120]
+    safe = re.sub(r"[^A-Za-z0-9_@.-]+", "_", stage)[:120]
     if safe == stage:
         return safe
     return f"{safe}-{hashlib.sha256(stage.encode()).hexdigest()[:8]}"

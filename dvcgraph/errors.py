@@ -10,6 +10,10 @@ class GraphError(Exception):
     """One clear line: what is wrong, where it stands, and the next step."""
 
 
+class StoppedError(GraphError):
+    """The run was stopped before it began."""
+
+
 class BusyError(Exception):
     """Another DVC process is in the way; nothing was done, and trying again later will do."""
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 from dvcgraph.errors import GraphError
+from dvcgraph.lockfile import replace_file
 
 NAME = "journal.jsonl"
 
@@ -34,6 +35,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file: TextIOWrapper | None = None
+        self._kept: list[Entry] = []
 
     def read(self) -> list[Entry]:
         """Return the finished stages, the last entry of each, in the order of the file."""
@@ -58,11 +60,13 @@ class Journal:
         Raises:
             GraphError: it could not be written.
         """
-        line = json.dumps({"stage": stage, "record": record, "before": before}, default=str)
+        line = _as_line(Entry(stage, record, before))
         try:
             if self._file is None:
+                torn = self.path.exists() and not self.path.read_bytes().endswith(b"\n")
                 self._file = self.path.open("a", encoding="utf-8")
-            self._file.write(line + "\n")
+                self._file.write("\n" if torn else "")
+            self._file.write(line)
             self._file.flush()
             os.fdatasync(self._file.fileno())
         except OSError as error:
@@ -70,9 +74,21 @@ class Journal:
                 f"{self.path}: cannot be written ({error.strerror}); free some space, or make its folder writable"
             ) from error
 
+    def keep(self, entries: Sequence[Entry]) -> None:
+        """Name the entries that :meth:`clear` leaves: of stages that are no part of this run."""
+        self._kept = list(entries)
+
     def clear(self) -> None:
-        """Forget everything: it is in ``dvc.lock`` now."""
+        """Forget what is in ``dvc.lock`` now."""
         if self._file is not None:
             self._file.close()
             self._file = None
-        self.path.unlink(missing_ok=True)
+        if self._kept:
+            replace_file(self.path, "".join(_as_line(entry) for entry in self._kept))
+        else:
+            self.path.unlink(missing_ok=True)
+
+
+def _as_line(entry: Entry) -> str:
+    values = {"stage": entry.stage, "record": entry.record, "before": entry.before}
+    return json.dumps(values, default=str) + "\n"

@@ -23,13 +23,13 @@ from typing import Literal, get_args
 from dvcgraph.adapter import Graph, StageNode
 from dvcgraph.commands import TEMPORARY_FAILURE, Execution, file_name
 from dvcgraph.devices import Inventory, find_devices
-from dvcgraph.errors import BusyError, GraphError, PathsBusyError
+from dvcgraph.errors import BusyError, GraphError, PathsBusyError, StoppedError
 from dvcgraph.events import Ended, Event, Listener, Notice, Outcome, Output, Progress, Queued, Started, Summary, Waiting
 from dvcgraph.leases import DeviceQueue, Lease, Ticket, lease_folder
 from dvcgraph.needs import Needs, read_needs
 from dvcgraph.order import remaining_seconds
 from dvcgraph.processes import Reaper
-from dvcgraph.reaper import MARK
+from dvcgraph.reaper import MARK, end_marked
 from dvcgraph.workspace import Workspace
 
 _HOLD_SECONDS = 0.25  # how long the repository's lock is kept at most, for many short steps,
@@ -114,6 +114,9 @@ class Loop:
         self._events: deque[Event] = deque()
         self._halted_by = ""
         self._cut_short = False
+        self._continued = False  # what a killed run had finished is taken over
+        self._flush_not_before = 0.0
+        self._to_release: set[str] = set()
         self._lock_free_at = 0.0
         self._lock_wanted_since = 0.0
         self._stop = threading.Event()
@@ -144,13 +147,13 @@ class Loop:
                 self._workspace = Workspace(Graph.find_root(self._folder))
                 stack.enter_context(self._workspace.lock(self._tell_at_once, self._stop.is_set))
                 self._workspace.sweep(self._tell_at_once)
-                self._graph = Graph.load(self._folder, self._targets)
+                self._graph = Graph.load(self._folder, self._targets, wait=self._wait_for_the_lock)
+                self._lock_wanted_since = 0.0
                 stack.callback(self._graph.close)
                 self._plan()
                 self._reaper = stack.enter_context(Reaper(self._workspace.run))
                 stack.callback(self._queue.close)
                 stack.callback(self._record_the_rest)
-                stack.callback(self._resolve_futures)
                 stack.callback(self._leave_nothing_running)
                 opened()
                 self._deliver()
@@ -198,6 +201,7 @@ class Loop:
             try:
                 with self._graph.hold():
                     taken = self._graph.continue_from(self._workspace.journal)
+                self._continued = True
                 break
             except BusyError as error:
                 self._tell_of_the_lock(error)
@@ -260,7 +264,7 @@ class Loop:
             due = [work.not_before for work in self._due()]
             if due:
                 times.append(max(min(due), self._lock_free_at))
-            if self._graph.flush_is_due:
+            if self._flush_is_due:
                 times.append(self._lock_free_at)
             elif self._graph.has_records:
                 times.append(now + 1.0)
@@ -273,16 +277,17 @@ class Loop:
     def _startable(self) -> list[_Work]:
         """Return the prepared stages that the free slots allow to begin, the longest remaining path first."""
         free = self._free_slots()
+        overtaking = True
         found = []
         for work in sorted(self._in["prepared"].values(), key=lambda work: work.rank):
             if work.lease is not None:  # its slots are set aside already
                 found.append(work)
                 continue
             threads = self._threads(work)
-            if threads > free:
+            if threads > free or not overtaking:
                 if work.ticket is None:
-                    break  # a stage that waits for enough slots is not overtaken
-                if not work.ticket.paused:
+                    overtaking = False  # a stage that waits for enough slots is not overtaken
+                elif not work.ticket.paused:
                     work.ticket.pause()
                 continue
             if work.ticket is not None and work.ticket.paused:
@@ -315,17 +320,19 @@ class Loop:
         now = time.monotonic()
         if now < self._lock_free_at:
             return []
-        if not self._graph.flush_is_due and not any(work.not_before <= now for work in self._due()):
+        if not self._flush_is_due and not self._to_release and not any(work.not_before <= now for work in self._due()):
             return []
         begun: list[_Work] = []
         try:
             with self._graph.hold():
                 self._lock_wanted_since = 0.0
-                end = now + (_HOLD_SECONDS if self._free_slots() > 0 else _BUSY_HOLD_SECONDS)
-                while time.monotonic() < end and self._step(begun):
-                    if begun and self._free_slots() <= 0:
-                        break  # they should start
-                if self._graph.flush_is_due:
+                for name in list(self._to_release):
+                    self._release(self._works[name])
+                end = time.monotonic() + (_HOLD_SECONDS if self._free_slots() > 0 else _BUSY_HOLD_SECONDS)
+                while self._step(begun):
+                    if (begun and self._free_slots() <= 0) or time.monotonic() >= end:
+                        break  # what has begun should start, and what has ended be noticed
+                if self._flush_is_due:
                     self._flush_in_between()
         except BusyError as error:
             self._lock_free_at = time.monotonic() + _LOCK_RETRY_SECONDS
@@ -419,7 +426,7 @@ class Loop:
             self._put_off(work, _RETRY_SECONDS, f"waiting for another DVC process: {error}")
             return
         except GraphError as error:
-            self._graph.release(work.name)
+            self._release(work)
             self._end(work, self._outcome(work, "failed", str(error)))
             return
         message = ""
@@ -429,11 +436,23 @@ class Loop:
         self._durations[work.name] = time.monotonic() - work.began
         self._end(work, self._outcome(work, "completed", message))
 
+    @property
+    def _flush_is_due(self) -> bool:
+        return self._graph.flush_is_due and time.monotonic() >= self._flush_not_before
+
+    def _release(self, work: _Work) -> None:
+        """Give a stage's locks back, now or in a later turn."""
+        try:
+            self._graph.release(work.name)
+            self._to_release.discard(work.name)
+        except (BusyError, GraphError):
+            self._to_release.add(work.name)
+
     def _flush_in_between(self) -> None:
         try:
             self._graph.flush()
         except (GraphError, OSError) as error:  # the journal has it all; the end of the run tries again
-            self._lock_free_at = time.monotonic() + _LAST_FLUSH_SECONDS
+            self._flush_not_before = time.monotonic() + _LAST_FLUSH_SECONDS
             self._tell(Notice(f"dvc.lock could not be written, trying again later: {error}"))
 
     # Commands
@@ -450,7 +469,7 @@ class Loop:
                 self._graph.invocations(work.name, self._environment),
                 log,
                 self._reaper,
-                environment={MARK: self._workspace.run} | (work.lease.environment if work.lease is not None else {}),
+                environment={MARK: self._mark(work)} | (work.lease.environment if work.lease is not None else {}),
                 keep_open=work.lease.file_descriptors if work.lease is not None else (),
                 on_output=lambda line: self._tell(Output(work.name, line)),
                 on_progress=lambda values: self._tell(Progress(work.name, values)),
@@ -460,15 +479,20 @@ class Loop:
             message = f"{log}: cannot be written ({error.strerror}); free some space, or make its folder writable"
             self._end(work, Outcome(work.name, "failed", message=message))
 
+    def _mark(self, work: _Work) -> str:
+        return f"{self._workspace.run}.{work.position}."
+
     def _take_result(self, work: _Work) -> None:
         """Decide what the end of a stage's commands means."""
         execution = work.execution
         assert execution is not None  # noqa: S101 - for the type checker
+        if work.lease is not None:  # a process that left its group would keep the device
+            end_marked(self._mark(work))
         self._give_device_back(work)
         if execution.status == 0 and not execution.failure and not (self._stop.is_set() and execution.stopped):
             self._move(work, "done")
             return
-        self._graph.release(work.name)
+        self._release(work)
         if self._stop.is_set():
             self._cut_short = True
             self._end(work, self._outcome(work, "failed", "interrupted"))
@@ -510,12 +534,21 @@ class Loop:
                     *self._in["prepared"].values(),
                 ):
                     if other.state != "ended":
-                        self._end(other, Outcome(other.name, "skipped", message=f"not begun: {work.name} failed"))
+                        self._leave_out(other, work.name)
         for name in self._dependents.get(work.name, ()):
             dependent = self._works[name]
             dependent.missing -= 1
             if dependent.state == "waiting" and not dependent.missing:
                 self._move(dependent, "ready")
+
+    def _leave_out(self, work: _Work, failed: str) -> None:
+        """End a stage that will not run any more, since another one failed."""
+        if work.execution is None:
+            self._end(work, Outcome(work.name, "skipped", message=f"not begun: {failed} failed"))
+        else:
+            self._end(
+                work, self._outcome(work, "failed", f"{work.execution.failure}; not tried again: {failed} failed")
+            )
 
     def _skip(self, name: str, failed: str) -> None:
         for dependent in self._dependents.get(name, ()):
@@ -541,10 +574,9 @@ class Loop:
             if work.execution is not None and not work.execution.over:
                 with contextlib.suppress(Exception):
                     work.execution.kill()
-            if work.state != "ended":
+            if work.state not in ("ended", "done"):
                 self._give_device_back(work)
-                with contextlib.suppress(GraphError, BusyError):
-                    self._graph.release(work.name)
+                self._release(work)
 
     def _record_the_rest(self) -> None:
         """Finish what has ended well, and write dvc.lock, before the run ends in whatever way."""
@@ -555,8 +587,16 @@ class Loop:
                 with self._graph.hold():
                     for work in list(self._in["done"].values()):
                         self._finish(work)
+                        if work.state == "done" and time.monotonic() > end:
+                            self._release(work)
+                            self._end(work, self._outcome(work, "failed", f"not recorded: {work.told}"))
+                    for name in list(self._to_release):
+                        self._release(self._works[name])
                     self._graph.flush()
-                break
+                    self._stage_for_git()
+                if not self._in["done"]:
+                    break
+                time.sleep(_LOCK_RETRY_SECONDS)
             except BusyError as error:
                 if self._stop.is_set() and time.monotonic() > end:
                     raise GraphError(f"dvc.lock was not written: {error}; {self._what_the_journal_does}") from error
@@ -565,9 +605,16 @@ class Loop:
             except OSError as error:
                 reason = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
                 raise GraphError(f"dvc.lock was not written ({reason}); {self._what_the_journal_does}") from error
-        self._workspace.journal.clear()
+        if self._continued:
+            self._workspace.journal.clear()
         with contextlib.suppress(Exception):
             self._deliver()
+
+    def _stage_for_git(self) -> None:
+        try:
+            self._graph.stage_for_git()
+        except GraphError as error:
+            self._tell(Notice(f"not added to git's index, as core.autostage asks: {error}"))
 
     @property
     def _what_the_journal_does(self) -> str:
@@ -588,6 +635,12 @@ class Loop:
 
     def _tell_at_once(self, text: str) -> None:
         self._on_event(Notice(text))
+
+    def _wait_for_the_lock(self, error: BusyError) -> None:
+        if self._stop.is_set():
+            raise StoppedError(f"stopped before it began: {error}")
+        self._tell_of_the_lock(error)
+        time.sleep(_LOCK_RETRY_SECONDS)
 
     def _tell_of_the_lock(self, error: Exception) -> None:
         now = time.monotonic()

@@ -58,6 +58,11 @@ def end_processes(groups: Iterable[int], run: str, *, grace_seconds: float = GRA
         time.sleep(_POLL_SECONDS)
 
 
+def end_marked(run: str) -> None:
+    """End marked processes at once."""
+    _signal(marked_processes(run) - {os.getpid()}, signal.SIGKILL)
+
+
 def _signal(processes: Set[int], number: int) -> None:
     for process in processes:
         with contextlib.suppress(ProcessLookupError, PermissionError):

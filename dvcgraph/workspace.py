@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from dvcgraph.errors import GraphError
+from dvcgraph.errors import GraphError, StoppedError
 from dvcgraph.journal import NAME, Journal
 from dvcgraph.reaper import MARK, end_processes, marked_processes
 
@@ -63,7 +63,7 @@ class Workspace:
             told = False
             while not _locked(file.fileno()):
                 if stopped():
-                    raise GraphError("stopped before it began: another run is going on in this project")
+                    raise StoppedError("stopped before it began: another run is going on in this project")
                 if not told:
                     file.seek(0)
                     holder = file.read().strip()

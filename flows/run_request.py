@@ -112,7 +112,10 @@ def _run_in_copy(root: Path, request: RunRequest, submit: Submit) -> State:
     overrides = read_overrides(request.overrides)
     experiment = only_experiment(request.experiments)
     _require_known("framework", request.frameworks, read_params(root / paths.PARAMS).suite.frameworks)
-    remove_old_copies(root)
+    try:
+        remove_old_copies(root)
+    except TandemError as error:  # old rubbish is no reason not to run
+        execution.tell(f"old copies stay: {error}")
     runs: list[GraphRun] = []
 
     def run(folder: Path, environment: Mapping[str, str]) -> bool:
@@ -178,8 +181,9 @@ class _Finished:
 
     @property
     def runs(self) -> dict[tuple[str, str], Path]:
-        """The metrics file of each experiment and framework that was evaluated."""
-        return {(out.parent.name, out.stem): out for out in self.run.made if out.match(METRICS_PATTERN)}
+        """The metrics file, made or not, of each experiment and framework whose evaluation was in the run."""
+        outs = [out for node in self.run.stages for out in node.outs]
+        return {(out.parent.name, out.stem): out for out in outs if out.match(METRICS_PATTERN)}
 
 
 def _publish_and_judge(finished: _Finished) -> State:

@@ -361,3 +361,124 @@ def test_a_device_that_does_not_exist_is_refused_before_anything_runs(
     with pytest.raises(GraphError, match="stage 'big' must have 2 GPUs, but there is 1"):
         reproduce(project.path)
     assert not (project.path / "a").exists()
+
+
+def test_a_stage_that_holds_a_device_does_not_wait_for_one_that_waits_for_slots(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TANDEM_DEVICES", "gpu:0")
+    project.write(
+        "dvc.yaml",
+        "stages: {c: {cmd: echo c > c, outs: [c], meta: {device: gpu}}, a: {cmd: cp c a, deps: [c], outs: [a]}, "
+        "a2: {cmd: cp a a2, deps: [a], outs: [a2]}, b: {cmd: echo b > b, outs: [b], meta: {device: gpu}}}",
+    )
+    assert reproduce(project.path, jobs=1).text == "4 completed"
+
+
+def test_a_killed_runs_stages_outside_the_next_runs_targets_stay_in_the_journal(project: Project) -> None:
+    project.write(
+        "dvc.yaml",
+        "stages: {a: {cmd: echo a >> ../ledger; echo a > a, outs: [a]}, b: {cmd: echo b >> ../ledger; echo b > b, "
+        "outs: [b]}, last: {cmd: '[ -e go ] || sleep 600', deps: [a, b]}}",
+    )
+    journal = project.path / ".dvcgraph/journal.jsonl"
+    with runner(project, "-j", "2") as process:
+        wait_for(lambda: journal.exists() and journal.read_text().count("\n") == 2)
+        process.kill()
+    (project.path / "dvc.lock").unlink(missing_ok=True)
+    project.write("go", "")
+    assert reproduce(project.path, ["a"]).text == "1 unchanged"
+    assert [json.loads(line)["stage"] for line in journal.read_text().splitlines()] == ["b"]
+    assert reproduce(project.path, stopping=lambda stop: stop()).stopped  # before anything was taken over
+    assert reproduce(project.path).text == "1 completed, 2 unchanged"
+    assert sorted((project.path.parent / "ledger").read_text().split()) == ["a", "b"]
+    assert not journal.exists()
+
+
+def test_a_torn_line_of_the_journal_does_not_swallow_the_next(project: Project) -> None:
+    from dvcgraph.journal import Journal
+
+    path = project.write(".dvcgraph/journal.jsonl", '{"stage": "a", "rec')
+    Journal(path).append("b", {"cmd": "x"}, "")
+    assert [entry.stage for entry in Journal(path).read()] == ["b"]
+
+
+def test_what_fails_in_the_bookkeeping_of_one_stage_does_not_end_the_others(project: Project, tmp_path: Path) -> None:
+    (project.path / "link").symlink_to(tmp_path)
+    project.write(
+        "dvc.yaml",
+        "stages: {good: {cmd: sleep 0.5; echo g > g, outs: [g]}, "
+        "outside: {cmd: echo x > link/x, outs: [link/x]}, "
+        "dangling: {cmd: 'mkdir o; ln -s nowhere o/x', outs: [o]}, after: {cmd: cp g after, deps: [g], outs: [after]}}",
+    )
+    summary = reproduce(project.path, jobs=2)
+    assert outcomes(summary) == {"good": "completed", "outside": "failed", "dangling": "failed", "after": "completed"}
+    assert set(project.yaml("dvc.lock")["stages"]) == {"good", "after"}
+    messages = {outcome.stage: outcome.message for outcome in summary.outcomes}
+    assert "keep outs inside the git repository" in messages["outside"]
+    assert "o/x: No such file or directory" in messages["dangling"]
+    assert reproduce(project.path, ["after"]).text == "2 unchanged"
+
+
+def test_a_process_left_behind_that_writes_for_ever_is_ended(project: Project) -> None:
+    project.write("dvc.yaml", "stages: {a: {cmd: 'yes & sleep 0.2; echo a > a', outs: [a]}}")
+    assert reproduce(project.path).text == "1 completed"
+
+
+def test_a_process_that_left_its_group_does_not_keep_the_device(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TANDEM_DEVICES", "gpu:0")
+    project.write(
+        "dvc.yaml",
+        "stages: {a: {cmd: 'setsid sleep 300 > /dev/null & sleep 0.3; echo a > a', outs: [a], meta: {device: gpu}}, "
+        "b: {cmd: cp a b, deps: [a], outs: [b], meta: {device: gpu}}}",
+    )
+    assert reproduce(project.path).text == "2 completed"
+
+
+def test_a_stage_that_ended_well_is_recorded_although_the_run_is_stopped(project: Project) -> None:
+    """Stopped while another process has the repository's lock: what is done is finished once it is free."""
+    project.write("dvc.yaml", "stages: {a: {cmd: touch begun; sleep 0.5; echo a > a, outs: [a]}, b: {cmd: sleep 600}}")
+    hold = "import sys, zc.lockfile; lock = zc.lockfile.LockFile(sys.argv[1]); print(flush=True); sys.stdin.read()"
+    with open_run(project.path, jobs=2) as run:
+        wait_for(lambda: (project.path / "begun").exists())
+        holder = subprocess.Popen(
+            [sys.executable, "-c", hold, str(project.path / ".dvc/tmp/lock")],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        assert holder.stdout is not None
+        assert holder.stdout.readline()
+        wait_for(lambda: (project.path / "a").exists())
+        time.sleep(0.3)
+        run.stop()
+        time.sleep(0.3)
+        holder.communicate(b"")
+        summary = run.wait()
+        assert outcomes(summary) == {"a": "completed", "b": "failed"}
+        assert run.futures["a"].result(0).state == "completed"
+    assert set(project.yaml("dvc.lock")["stages"]) == {"a"}
+
+
+def test_a_signal_while_another_process_has_the_lock_ends_the_start(project: Project) -> None:
+    project.write("dvc.yaml", "stages: {a: {cmd: echo a > a, outs: [a]}}")
+    import zc.lockfile
+
+    lock = zc.lockfile.LockFile(str(project.path / ".dvc/tmp/lock"))
+    try:
+        with runner(project) as process:
+            assert process.stdout is not None
+            assert "waiting: another DVC process holds the repository's lock" in process.stdout.readline()
+            process.send_signal(signal.SIGTERM)
+            output, _ = process.communicate(timeout=60)
+    finally:
+        lock.close()
+    assert process.returncode == 130
+    assert "interrupted before anything ran" in output
+
+
+def test_output_that_the_terminal_cannot_show_and_names_in_any_script(project: Project) -> None:
+    project.write("dvc.yaml", f"stages: {{{'ü' * 130}: {{cmd: echo é}}}}")
+    with runner(project, PYTHONIOENCODING="ascii") as process:
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output

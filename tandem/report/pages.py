@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from tandem.records import (
@@ -19,6 +19,7 @@ from tandem.records import (
     TimingRecord,
 )
 from tandem.report import figures, formats, records
+from tandem.report.templating import page_environment
 
 
 @dataclass(frozen=True)
@@ -145,25 +146,11 @@ def _declaration(inputs: PageInputs) -> str:
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("tandem.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        framework=formats.framework_title,
-        metric=formats.metric_title,
-        number=formats.format_number,
-        interval=formats.format_interval,
+    environment = page_environment(
         value=formats.format_value,
         share=formats.format_share,
-        seconds=formats.format_seconds,
         mebibytes=formats.format_bytes,
-        count=formats.format_count,
         shape=formats.format_shape,
     )
-    environment.tests["diverged"] = records.is_diverged
     environment.globals["PARTS"] = records.PARTS
     return environment

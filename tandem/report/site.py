@@ -8,13 +8,12 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated, Literal
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
 
 from tandem import titles
 from tandem.records import ComparisonRecord, Number, Record
-from tandem.report import formats
-from tandem.report.records import is_diverged
+from tandem.report.templating import page_environment
 
 MARK = "data-tandem-site"  # in the HTML of every index that this module made
 _SHORT_COMMIT = 10
@@ -172,23 +171,4 @@ def _short_commit(commit: str) -> str:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("tandem.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        framework=formats.framework_title,
-        metric=formats.metric_title,
-        number=formats.format_number,
-        interval=formats.format_interval,
-        seconds=formats.format_seconds,
-        count=formats.format_count,
-        time=_format_time,
-        override=_format_override,
-        short=_short_commit,
-    )
-    environment.tests["diverged"] = is_diverged
-    return environment
+    return page_environment(time=_format_time, override=_format_override, short=_short_commit)

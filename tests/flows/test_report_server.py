@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -15,18 +14,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from browsing import headless_browser
 from published_runs import START, make_pages, make_run
-from selenium import webdriver
 from selenium.webdriver.common.keys import Keys
 
 from flows.publishing import publish_run
 from flows.report_server import main
 
 SECRET = "nobody is to read this"  # noqa: S105
-CHROMIUM = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
 
 
 @pytest.fixture
@@ -294,18 +289,8 @@ def test_it_listens_on_the_loopback_address_alone(start, site):
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if not (program and driver):
-        pytest.skip("chromium and chromedriver are not both installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    for option in (*CHROMIUM, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(option)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield started
-    started.quit()
+    with headless_browser(tmp_path_factory.mktemp("profile")) as started:
+        yield started
 
 
 @pytest.mark.browser

@@ -12,9 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 import requests
+from browsing import headless_browser
 from dvc_project import Project, make_template
 from hermetic import hermetic_environment
-from user_interface import Interface, browser, click, find, interface, wait_for
+from user_interface import Interface, click, find, interface, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -182,7 +183,7 @@ def test_a_failed_run_says_why_and_goes_on_where_it_failed(ui: Interface, projec
 
 @pytest.mark.browser
 def test_a_run_cancelled_on_its_page_leaves_no_process(ui: Interface, project: Project, tmp_path: Path) -> None:
-    with browser(tmp_path / "profile") as page:
+    with headless_browser(tmp_path / "profile") as page:
         run, process = sleeper(ui, project)
         page.get(f"{ui.address}/runs/flow-run/{run}")
         click(page, "//button[normalize-space(.)='Cancel']")

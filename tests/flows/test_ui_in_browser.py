@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from browsing import headless_browser
 from selenium.webdriver.support.select import Select
-from user_interface import Interface, browser, click, find, interface
+from user_interface import Interface, click, find, interface
 from workspace import Workspace, make_workspace
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
@@ -32,7 +33,7 @@ def test_a_form_is_filled_run_watched_and_its_report_opened(
     ui: Interface, workspace: Workspace, tmp_path: Path
 ) -> None:
     declared = (workspace.root / "params.yaml").read_bytes()
-    with browser(tmp_path / "profile") as page:
+    with headless_browser(tmp_path / "profile") as page:
         page.get(ui.address)
         click(page, "//a[normalize-space(.)='Deployments']")
         click(page, "//a[normalize-space(.)='pipeline'][contains(@href, '/deployment/')]")

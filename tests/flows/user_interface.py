@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,16 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import pytest
 import requests
 
 from flows.server import free_port
 
 PATIENCE_SECONDS = 45.0
-CHROMIUM = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--window-size=1280,1600",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
 FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
 
@@ -112,27 +106,6 @@ class Interface:
     def artifacts(self, run: str) -> dict[str, dict[str, Any]]:
         found = self.ask("artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [run]}}})
         return {artifact["key"]: artifact for artifact in found}
-
-
-@contextmanager
-def browser(profile: Path) -> Iterator[Any]:
-    """Start a headless Chromium, or skip where it is not installed."""
-    from selenium import webdriver
-
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if not (program and driver):
-        pytest.skip("chromium and chromedriver are not both installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    for option in (*CHROMIUM, f"--user-data-dir={profile}"):
-        options.add_argument(option)
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
-    started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    try:
-        yield started
-    finally:
-        started.quit()
 
 
 def find(page: Any, xpath: str) -> Any:

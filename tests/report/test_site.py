@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-import shutil
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from browsing import headless_browser
 from published_runs import make_run, metrics
-from selenium import webdriver
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.select import Select
 
@@ -24,7 +23,7 @@ from tandem.report.site import (
 )
 
 from . import sample
-from .test_browser import OPTIONS, PHONE
+from .test_browser import PHONE
 from .test_pages import Page
 
 HOSTILE = "<script>alert(1)</script>\"'&{{ 7 * 7 }}"
@@ -190,18 +189,8 @@ def test_a_page_of_the_site_loads_nothing(make):
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if not (program and driver):
-        pytest.skip("chromium and chromedriver are not both installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    for option in (*OPTIONS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(option)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield started
-    started.quit()
+    with headless_browser(tmp_path_factory.mktemp("profile")) as started:
+        yield started
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ from typing import Any, Literal
 
 from dvcgraph.errors import BusyError, GraphError, PathsBusyError, RepositoryBusyError, nearest, one_line
 from dvcgraph.journal import Journal
-from dvcgraph.lockfile import drop_partial, replace_file, simple_yaml, write_entries
+from dvcgraph.lockfile import drop_partials, replace_file, simple_yaml, write_entries
 
 Preparation = Literal["unchanged", "restored", "recorded", "run"]
 
@@ -183,8 +183,9 @@ class Graph:
     def _continue_from(self, journal: Journal) -> tuple[str, ...]:
         self._journal = journal
         self._drop_dead_locks()
-        for lock_file in self._lock_signatures:
-            drop_partial(Path(lock_file))
+        runs = Path(self._repo.stage_cache.cache_dir)
+        for folder in {Path(file).parent for file in self._lock_signatures} | {Path(self._repo.tmp_dir), runs}:
+            drop_partials(folder)
         entries = journal.read()
         journal.keep([e for e in entries if e.stage in self._names_in_project and e.stage not in self._stages])
         for entry in entries:
@@ -457,7 +458,7 @@ class Graph:
         if path.exists():
             return
         self._repo.cache.legacy.makedirs(str(path.parent))
-        replace_file(path, _as_yaml(entry), durable=False)
+        replace_file(path, _as_yaml(entry), durable=False, folder=Path(cache.cache_dir))
 
     def _note_as_it_lies(self, stage: Any) -> None:
         if _lock_path(stage):

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 _HEAD = "schema: '2.0'\nstages:\n"
 # The line that begins an entry; keys that YAML writes in any other way are left to the slow way.
 _ENTRY = re.compile(r"  (?:[A-Za-z0-9_./@-][^#'\"&*?|>%]*|'[^']*'):\n")
@@ -86,16 +88,17 @@ def _rewritten(
     return as_yaml(data)
 
 
-def replace_file(path: Path, text: str, *, durable: bool = True) -> None:
+def replace_file(path: Path, text: str, *, durable: bool = True, folder: Path | None = None) -> None:
     """Write a file so that a reader, or a killed writer, leaves the old one or the new one.
 
     Args:
         path: the file.
         text: all of it.
         durable: also when the power fails.
+        folder: where it is written first, on the same file system; by default beside it.
     """
     path = path.resolve()
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    partial = (folder or path.parent) / f".{path.name}.partial-{os.getpid()}"
     try:
         with partial.open("w", encoding="utf-8") as file:
             file.write(text)
@@ -109,10 +112,12 @@ def replace_file(path: Path, text: str, *, durable: bool = True) -> None:
         partial.unlink(missing_ok=True)
 
 
-def drop_partial(path: Path) -> None:
-    """Remove what a killed :func:`replace_file` left of a file."""
-    for partial in path.parent.glob(f".{path.name}.partial-*"):
-        partial.unlink(missing_ok=True)
+def drop_partials(folder: Path) -> None:
+    """Remove what killed processes left of :func:`replace_file` in a folder."""
+    for partial in folder.glob(".*.partial-*"):
+        process = partial.name.rpartition("-")[2]
+        if process.isdecimal() and not psutil.pid_exists(int(process)):
+            partial.unlink(missing_ok=True)
 
 
 def simple_yaml(data: Mapping[str, Any], indent: int = 0) -> str | None:

@@ -543,7 +543,9 @@ class Graph:
         """Give a stage the hashes, parameters and command of a lock file's entry."""
         from dvc.stage.loader import StageLoader
 
-        # An entry without these lists would leave the stage as it is.
+        # An entry without these lists, or without parameters, would leave the stage as it is.
+        for dep in stage.deps:
+            dep.hash_info = type(dep.hash_info)()
         record = {"deps": [], "outs": [], **record}
         StageLoader.fill_from_lock(stage, record)
         stage.cmd_changed = bool(record.get("cmd")) and record["cmd"] != stage.cmd

@@ -51,7 +51,7 @@ class Execution:
 
         Args:
             invocations: the commands; those after one that fails do not run.
-            log: file for all of their output; its folder is made if need be.
+            log: file for all of their output, their exit status and duration; its folder is made if need be.
             guard: ends them if this process dies.
             environment: added to each command's own.
             keep_open: file descriptors that the commands inherit.
@@ -63,6 +63,7 @@ class Execution:
             OSError: the log cannot be written.
         """
         self.log = log
+        self._began = time.monotonic()
         self.tail: deque[str] = deque(maxlen=_TAIL_LINES)
         self.status: int | None = None  # of the last command, negative for a signal
         self.failure = ""  # why it failed; empty while it runs, and after it ended well
@@ -128,8 +129,8 @@ class Execution:
             self._look_for_the_groups_end()
 
     def stop(self) -> None:
-        """Ask the commands to end; they are killed after a grace."""
-        self.stopped = True
+        """Ask the commands to end; they are killed after a grace. Those that have ended well are not stopped."""
+        self.stopped = self.stopped or bool(self._waiting) or self._phase == "running"
         self._waiting.clear()
         if self._phase in ("running", "last words"):
             self._end_group()
@@ -146,7 +147,9 @@ class Execution:
         """Start the next command, if there is one and the last one ended well."""
         if not self._waiting or self.failure or self.stopped:
             self._phase = "over"
-            self._log.close()
+            with contextlib.suppress(OSError):
+                self._log.write(f"(exit status {self.status} after {time.monotonic() - self._began:.1f} s)\n".encode())
+                self._log.close()
             return
         invocation = self._waiting.popleft()
         self._command = invocation.command

@@ -370,6 +370,7 @@ class Loop:
         try:
             found = self._graph.prepare(work.name, force=self._force)
         except PathsBusyError as error:
+            self._give_device_back(work)  # others may use it meanwhile
             self._put_off(work, _RETRY_SECONDS, f"waiting for another DVC process: {error}")
             return False
         except GraphError as error:
@@ -399,6 +400,7 @@ class Loop:
             self._put_off(work, _RETRY_SECONDS, f"waiting for another DVC process: {error}")
             return
         except GraphError as error:
+            self._release(work)
             self._end(work, Outcome(work.name, "failed", message=str(error)))
             return
         self._move(work, "running")  # its slots are taken from here on
@@ -475,7 +477,7 @@ class Loop:
                 on_progress=lambda values: self._tell(Progress(work.name, values)),
             )
         except OSError as error:
-            self._graph.release(work.name)
+            self._release(work)
             message = f"{log}: cannot be written ({error.strerror}); free some space, or make its folder writable"
             self._end(work, Outcome(work.name, "failed", message=message))
 
@@ -489,7 +491,7 @@ class Loop:
         if work.lease is not None:  # a process that left its group would keep the device
             end_marked(self._mark(work))
         self._give_device_back(work)
-        if execution.status == 0 and not execution.failure and not (self._stop.is_set() and execution.stopped):
+        if execution.status == 0 and not execution.stopped:
             self._move(work, "done")
             return
         self._release(work)

@@ -482,3 +482,21 @@ def test_output_that_the_terminal_cannot_show_and_names_in_any_script(project: P
     with runner(project, PYTHONIOENCODING="ascii") as process:
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 0, output
+
+
+def test_a_stage_that_waits_for_a_foreign_dvc_leaves_its_device_to_others(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TANDEM_DEVICES", "gpu:0")
+    project.write(
+        "dvc.yaml",
+        "stages: {a: {cmd: 'touch begun; while [ ! -e go ]; do sleep 0.02; done; echo a > a', outs: [a], "
+        "meta: {device: gpu}}, b: {cmd: echo b > b; touch go, outs: [b], meta: {device: gpu}}}",
+    )
+    foreign = subprocess.Popen([sys.executable, "-m", "dvc", "repro", "-s", "a"], cwd=project.path)
+    try:
+        wait_for(lambda: (project.path / "begun").exists())
+        assert outcomes(reproduce(project.path, jobs=1)) == {"a": "unchanged", "b": "completed"}
+    finally:
+        project.write("go", "")
+        assert foreign.wait(60) == 0

@@ -21,6 +21,7 @@ from dvcgraph.reaper import GRACE_SECONDS
 
 PROGRESS_VARIABLE = "DVCGRAPH_PROGRESS"
 TEMPORARY_FAILURE = 75  # EX_TEMPFAIL: the command asks to be run again later
+PROGRESS_SECONDS = 0.2  # how often the progress file is read
 
 _TAIL_LINES = 20
 _LAST_WORDS_SECONDS = 1.0  # how long output is read once the shell has ended
@@ -79,6 +80,7 @@ class Execution:
         self._log: BinaryIO = log.open("ab")  # a stage that is tried again goes on in it
         self._progress = _JsonLines(log.with_suffix(".progress.jsonl"))
         self._progress.path.unlink(missing_ok=True)
+        self._progress_due = 0.0
         self._group: Group | None = None
         self._reading = False
         self._phase: Literal["running", "last words", "ending", "over"] = "running"
@@ -96,11 +98,6 @@ class Execution:
         """What to wait on for :meth:`read`; another one for each command; ``None`` if nothing more will come."""
         group = self._group
         return group.output if group is not None and not group.output.closed and self._reading else None
-
-    @property
-    def process(self) -> int | None:
-        """Number of the present command's process, to wait for its end; ``None`` if it has ended."""
-        return self._group.process.pid if self._group is not None and self._phase == "running" else None
 
     def read(self) -> None:
         """Pass on what the command has written."""
@@ -120,7 +117,9 @@ class Execution:
 
     def advance(self) -> None:
         """Take the next step, if it is time: progress, the end of a command, the start of the next."""
-        self._pass_progress_on()
+        if time.monotonic() >= self._progress_due:
+            self._pass_progress_on()
+            self._progress_due = time.monotonic() + PROGRESS_SECONDS
         if self._phase == "running":
             self._look_for_the_end()
         if self._phase == "last words" and (not self._reading or time.monotonic() >= self._deadline):

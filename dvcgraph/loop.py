@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from dvcgraph.adapter import Graph, StageNode
-from dvcgraph.commands import TEMPORARY_FAILURE, Execution, file_name
+from dvcgraph.commands import PROGRESS_SECONDS, TEMPORARY_FAILURE, Execution, file_name
 from dvcgraph.devices import Inventory, find_devices
 from dvcgraph.errors import BusyError, GraphError, PathsBusyError, StoppedError
 from dvcgraph.events import Ended, Event, Listener, Notice, Outcome, Output, Progress, Queued, Started, Summary, Waiting
@@ -37,7 +37,6 @@ _BUSY_HOLD_SECONDS = 0.01  # and while all slots are taken, so that an end is no
 _RETRY_SECONDS = 0.5  # between two tries for paths that another DVC process works on
 _LOCK_RETRY_SECONDS = 0.05  # between two tries for the repository's lock
 _DEVICE_SECONDS = 0.1  # between two tries for a device
-_PROGRESS_SECONDS = 0.2  # how often progress files are read
 _END_SECONDS = 0.002  # how soon a command that closed its output is looked at
 _FRESH_SECONDS = 1.0  # how long what was found about a stage is believed
 _PATIENCE_SECONDS = 1.0  # of waiting for the repository's lock, before it is told
@@ -259,7 +258,7 @@ class Loop:
         times = [now + 60.0]
         for work in self._running():
             assert work.execution is not None  # noqa: S101 - for the type checker
-            times.append(now + (_PROGRESS_SECONDS if work.execution.output is not None else _END_SECONDS))
+            times.append(now + (PROGRESS_SECONDS if work.execution.output is not None else _END_SECONDS))
         if not self._stop.is_set():
             due = [work.not_before for work in self._due()]
             if due:

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-# No request of its own: without these, Chromium looks for updates and lists.
+# No request of its own: without these, Chromium looks for updates and lists. Narrow windows hide menus.
 OPTIONS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-quic",
+    "--disable-component-update", "--disable-sync", "--disable-quic", "--window-size=1600,1000",
 )  # fmt: skip
 
 

@@ -30,7 +30,7 @@ ui: $(STAMP)  ## Start the user interface on 127.0.0.1:4200 and the reports on 1
 	$(BIN)/tandem ui
 
 test: $(STAMP)  ## Run the tests that take minutes
-	$(BIN)/python -m pytest $(IN_TWO) -m 'not slow and not data'
+	$(BIN)/python -m pytest $(IN_TWO) -m 'not slow and not data and not long'
 
 test-all: $(STAMP)  ## Run all tests, the slow ones and those on genuine data too
 	$(BIN)/python -m pytest $(IN_TWO)

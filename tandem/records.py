@@ -79,11 +79,15 @@ class History(Record):
 
     ``columns`` holds ``train_loss``, ``valid_loss`` (if there are validation rows) and the same for each
     metric of the task, for instance ``train_accuracy``; losses are means over samples.
+
+    ``gradient_norms`` holds, for each layer with trainable parameters from input to output, the Euclidean norm of
+    the loss's gradient over a fixed batch of training rows: before training, then after each epoch.
     """
 
     epochs: tuple[int, ...]  # counted from 1
     learning_rate: tuple[float, ...]
     columns: dict[str, tuple[Number, ...]]
+    gradient_norms: dict[str, tuple[Number, ...]] = {}  # layer -> one entry more than epochs
 
 
 class ReplicateRecord(Record):

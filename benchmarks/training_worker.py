@@ -7,6 +7,7 @@ Run as ``python -m benchmarks.training_worker CASE FRAMEWORK SIDE THREADS``; SID
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import tempfile
@@ -86,7 +87,8 @@ def tandem_epochs(
     size, rate = experiment.training.batch_size, experiment.optimizer.learning_rate
 
     def epoch(number: int) -> float:
-        return trainer.train_epoch(epoch_order(len(rows), 1, SEED, number), size, rate, number)[0]
+        rates = np.full(math.ceil(len(rows) / size), rate)
+        return trainer.train_epoch(epoch_order(len(rows), 1, SEED, number), size, rates, number)[0]
 
     return epoch
 

@@ -74,8 +74,9 @@ def _checkpoints(name: str, experiment: Experiment, framework: Framework) -> Che
     code = [
         Path(__file__),
         *library.glob("*.py"),
+        *library.glob("layers/*.py"),
         *library.glob("frameworks/*.py"),
-        *library.glob(f"frameworks/{framework.NAME}/*.py"),
+        *library.glob(f"frameworks/{framework.NAME}/**/*.py"),
     ]
     facts = {
         "experiment": experiment.model_dump(mode="json"),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
+import numpy as np
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -28,16 +29,10 @@ from ruamel.yaml.reader import ReaderError
 from tandem import datasets
 from tandem.declared import Declared
 from tandem.errors import ParameterError, suggest
-from tandem.models import (
-    Architecture,
-    ArchitectureError,
-    LossName,
-    ModelDeclaration,
-    Optimizer,
-    Sgd,
-    allowed_losses,
-    resolve,
-)
+from tandem.layers.layer import ArchitectureError
+from tandem.losses import LossName, allowed_losses
+from tandem.models import Architecture, Constants, ModelDeclaration, parameter_names, resolve
+from tandem.optimizers import Optimizer, Sgd
 from tandem.records import DataDescription, Task
 
 FrameworkName = Literal["keras", "torch"]
@@ -55,6 +50,7 @@ METRIC_NAMES: Mapping[Task, tuple[MetricName, ...]] = {
     "regression": ("mse", "rmse", "mae", "r2"),
 }
 _HIGHEST = {"accuracy": 1, "r2": 1}
+_KERAS_CONSTANTS_ONLY = ("batch_normalization",)
 Entry = TypeVar("Entry", bound=Declared)
 RESERVED_NAMES = ("index",)
 _ONE_BOUND = "a gate takes exactly one of: at_least, at_most"
@@ -151,6 +147,10 @@ class Training(Declared):
     replicates: Replicates = Field(default=1, description="Trainings that differ in their seed alone.")
     seed: Seed = Field(default=0, description="Of the first replicate; the next ones count on.")
     threads: Threads = Field(default=1, description="Threads of the framework; results depend on it.")
+    shuffle: bool = Field(default=True, description="Show the rows in another order each epoch.")
+    stop_below: float | None = Field(
+        default=None, gt=0, description="Stop when the training loss of an epoch is below this."
+    )
     early_stopping: EarlyStopping | None = None
 
 
@@ -163,9 +163,13 @@ class Experiment(Declared):
     loss: LossName
     optimizer: Optimizer
     training: Training
-    constants: Literal["aligned", "native"] = Field(
+    constants: Constants = Field(
         default="aligned",
-        description="aligned: the same initial weights and constants in all frameworks; native: each its own.",
+        description="aligned: the same initial weights and Keras's constants in all frameworks; "
+        "aligned-torch: the same with PyTorch's; native: each its own.",
+    )
+    initial_weights: dict[str, Any] = Field(
+        default_factory=dict, description='Arrays to begin with, by "layer/parameter" as the report names them: lists.'
     )
 
     def architecture(self, description: DataDescription) -> Architecture:
@@ -632,6 +636,25 @@ def _source_mistakes(place: tuple[str, ...], declared: Any) -> Iterator[Inconsis
         yield (*place, "split", "stratify"), f"true: '{name}' is a regression, only classes can be stratified"
 
 
+def _weight_mistakes(place: tuple[str, ...], given: Any, architecture: Architecture) -> Iterator[Inconsistency]:
+    """Check the arrays that an experiment gives to begin with."""
+    shapes = {name: parameter.shape for name, parameter in parameter_names(architecture)}
+    for name, values in given.items() if isinstance(given, dict) else ():
+        here = (*place, "initial_weights", name)
+        if name not in shapes:
+            yield here, f"the network has no array '{name}'; {suggest(name, shapes)}"
+            continue
+        try:
+            array = np.asarray(values, dtype=np.float64)
+        except (ValueError, TypeError):
+            yield here, f"{_show(values)}: must be lists of numbers of shape {shapes[name]}"
+            continue
+        if array.shape != shapes[name]:
+            yield here, f"lists of shape {array.shape}, the array has {shapes[name]}; correct the lists"
+        elif not np.isfinite(array).all():
+            yield here, f"{_show(values)}: must be finite numbers"
+
+
 def _experiment_mistakes(
     place: tuple[str, ...], declared: Mapping[str, Any], dataset: Dataset
 ) -> Iterator[Inconsistency]:
@@ -646,9 +669,20 @@ def _experiment_mistakes(
     model = _parsed(ModelDeclaration, declared.get("model"))
     if model is not None:
         try:
-            resolve(model, source.feature_shape, source.task, losses[0], classes)
+            fitting = loss if loss in losses else losses[0]
+            architecture = resolve(model, source.feature_shape, source.task, fitting, classes)
         except ArchitectureError as error:
             yield (*place, "model", *error.place), error.message
+        else:
+            yield from _weight_mistakes(place, declared.get("initial_weights"), architecture)
+            if declared.get("constants") == "aligned-torch" and any(
+                layer.kind in _KERAS_CONSTANTS_ONLY for layer in architecture.layers
+            ):
+                yield (
+                    (*place, "constants"),
+                    "'aligned-torch' does not cover batch_normalization, whose running variance Keras cannot correct; "
+                    "allowed: aligned, native",
+                )
     training = _parsed(Training, declared.get("training"))
     if training is None or not isinstance(dataset.split, FirstRows) or dataset.split.valid > 0:
         return

@@ -28,9 +28,9 @@ class Outputs:
     epoch_values: Mapping[str, float]
 
 
-def read_outputs(architecture: Architecture, raw: np.ndarray, targets: np.ndarray) -> Outputs:
-    """Turn raw outputs (n, heads, units) into probabilities or values."""
-    values = output_values(architecture, raw[:, 0])
+def read_outputs(architecture: Architecture, raw: Sequence[np.ndarray], targets: np.ndarray) -> Outputs:
+    """Turn raw outputs, (n, units) a head, into probabilities or values."""
+    values = output_values(architecture, raw[0])
     return Outputs(
         values if architecture.task == "classification" else values[:, 0],
         metrics.epoch_values(architecture, raw, targets),

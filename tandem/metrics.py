@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tandem.models import Architecture, LossName, output_values
+from tandem.losses import sample_losses
+from tandem.models import Architecture, output_values
 from tandem.records import Task
 
 _CLIP = 1e-15  # keeps the logarithm of a probability finite
@@ -28,50 +29,27 @@ BOUNDS: Mapping[str, tuple[float, float]] = {
 EPOCH_METRIC: Mapping[Task, str] = {"classification": "accuracy", "regression": "mae"}
 
 
-def sample_losses(architecture: Architecture, raw: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Return the loss of each sample and head, (n, heads), in float64, from raw outputs (n, heads, units)."""
-    return np.stack(
-        [
-            _head_losses(architecture, np.asarray(raw[:, head], dtype=np.float64), targets)
-            for head in range(raw.shape[1])
-        ],
-        axis=1,
-    )
+def epoch_values(architecture: Architecture, outputs: Sequence[np.ndarray], targets: np.ndarray) -> dict[str, float]:
+    """Return the mean loss, weighted and summed over heads, and the metric that training records, of the main head.
 
+    With several heads each one's loss is given too, without its weight, as ``loss_<head>``.
 
-def _head_losses(architecture: Architecture, raw: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    loss: LossName = architecture.loss
-    if architecture.task == "regression":
-        errors = raw[:, 0] - targets.astype(np.float64)
-        return np.square(errors) if loss == "mse" else np.abs(errors)
-    if loss == "mse":
-        probabilities = output_values(architecture, raw)
-        if architecture.output == "sigmoid":
-            return np.square(probabilities[:, 1] - targets)
-        return np.square(probabilities - np.eye(probabilities.shape[1])[targets]).mean(axis=1)
-    if architecture.output == "sigmoid":
-        logits = raw[:, 0]
-        return np.maximum(logits, 0) - logits * targets + np.log1p(np.exp(-np.abs(logits)))
-    highest = raw.max(axis=1)
-    log_sum = np.log(np.exp(raw - highest[:, None]).sum(axis=1)) + highest
-    return log_sum - raw[np.arange(len(raw)), targets]
-
-
-def epoch_values(architecture: Architecture, raw: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-    """Return the mean loss, summed over heads, and the metric that training records, of the main head.
-
-    With several heads each one's loss is given too, as ``loss_<head>``.
+    Args:
+        architecture: of the network.
+        outputs: raw, (n, units) a head.
+        targets: (n,) labels or values.
     """
+    heads = architecture.heads
     with np.errstate(all="ignore"):  # a diverged network gives infinities and NaN, which are results
-        losses = sample_losses(architecture, raw, targets).mean(axis=0)
-        values = {"loss": float(losses.sum())}
+        losses = [float(sample_losses(architecture.loss, raw, targets, architecture.output).mean()) for raw in outputs]
+        values = {"loss": sum(head.weight * loss for head, loss in zip(heads, losses, strict=True))}
         if len(losses) > 1:
-            values |= {f"loss_{name}": float(loss) for (name, _), loss in zip(architecture.heads, losses, strict=True)}
-        outputs = output_values(architecture, raw[:, 0])
+            values |= {f"loss_{head.name}": loss for head, loss in zip(heads, losses, strict=True)}
+        main = output_values(architecture, outputs[0])
         if architecture.task == "classification":
-            values["accuracy"] = float((outputs.argmax(axis=1) == targets).mean())
+            values["accuracy"] = float((main.argmax(axis=1) == targets).mean())
         else:
-            values["mae"] = float(np.abs(outputs[:, 0] - targets).mean())
+            values["mae"] = float(np.abs(main[:, 0] - targets).mean())
     return values
 
 

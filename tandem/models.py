@@ -4,85 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field, create_model, model_validator
 from pydantic_core import PydanticCustomError
 
+from tandem.activations import ActivationName
 from tandem.declared import Declared
+from tandem.layers import dense, layer_kind, layer_kinds, resolve_layer
+from tandem.layers.layer import (
+    ArchitectureError,
+    Draft,
+    Layer,
+    Parameter,
+    Place,
+    Regularization,
+    Shape,
+    need_rank,
+)
+from tandem.losses import LossName, OutputFunction, output_layer, probabilities_of
 from tandem.records import Task
 
-ActivationName = Literal["linear", "relu", "elu", "selu", "gelu", "sigmoid", "tanh"]
-LossName = Literal["mse", "mae", "cross_entropy", "binary_cross_entropy"]
-HeadName = Literal["joint", "deep"]
-OutputFunction = Literal["linear", "sigmoid", "softmax"]
+HeadName = Literal["joint", "deep", "pass_through"]
+Constants = Literal["aligned", "aligned-torch", "native"]
 
 # ---------------------------------------------------------------------------------------- declarations
 
 
-class Dense(Declared):
-    """Fully connected layers: ``repeat`` times units, activation and, if asked for, batch normalisation."""
-
-    units: int = Field(gt=0, le=100_000, description="Width of the layer.")
-    activation: ActivationName = Field(default="linear", description="Function applied to the sums.")
-    batch_normalization: Literal["before", "after"] | None = Field(
-        default=None, description="Batch normalisation before or after the activation."
-    )
-    repeat: int = Field(default=1, gt=0, le=1_000, description="How many such layers follow one another.")
-
-
-class Activation(Declared):
-    """An activation function on its own."""
-
-    function: ActivationName
-
-
-class Flatten(Declared):
-    """Turns each sample into one row of numbers, last axis fastest."""
-
-
-class Dropout(Declared):
-    """Sets a random share of the inputs to zero while training."""
-
-    rate: float = Field(ge=0, lt=1, description="Share of inputs that are dropped.")
-
-
-class AlphaDropout(Declared):
-    """Dropout that keeps mean and variance of selu networks (Klambauer et al., 2017)."""
-
-    rate: float = Field(ge=0, lt=1, description="Share of inputs that are dropped.")
-
-
-class BatchNormalization(Declared):
-    """Normalises each feature over the batch (Ioffe and Szegedy, 2015)."""
-
-
-def _exactly_one(model: Declared, what: str) -> None:
-    given = [name for name in type(model).model_fields if getattr(model, name) is not None]
+def _exactly_one(model: Declared, what: str, keys: tuple[str, ...]) -> None:
+    given = [name for name in keys if getattr(model, name) is not None]
     if len(given) != 1:
         raise PydanticCustomError(
-            "exactly_one",
-            "{what} takes exactly one of: {allowed}",
-            {"what": what, "allowed": ", ".join(sorted(type(model).model_fields))},
+            "exactly_one", "{what} takes exactly one of: {allowed}", {"what": what, "allowed": ", ".join(sorted(keys))}
         )
 
 
-class LayerEntry(Declared):
+class Entry(Declared):
     """One entry of a sequential model: exactly one kind of layer with its settings."""
-
-    dense: Dense | None = None
-    activation: Activation | None = None
-    flatten: Flatten | None = None
-    dropout: Dropout | None = None
-    alpha_dropout: AlphaDropout | None = None
-    batch_normalization: BatchNormalization | None = None
-    repeat: Repeat | None = None
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        _exactly_one(self, "a layer")
+        _exactly_one(self, "a layer", tuple(type(self).model_fields))
         return self
+
+    @property
+    def kind(self) -> str:
+        """The kind of layer, or "repeat"."""
+        return next(name for name in type(self).model_fields if getattr(self, name) is not None)
 
 
 class Repeat(Declared):
@@ -90,6 +59,20 @@ class Repeat(Declared):
 
     times: int = Field(gt=0, le=1_000)
     layers: tuple[LayerEntry, ...] = Field(min_length=1)
+
+
+if TYPE_CHECKING:
+    LayerEntry = Entry
+else:
+    LayerEntry = create_model(
+        "LayerEntry",
+        __base__=Entry,
+        __module__=__name__,
+        **{kind: (layer_kind(kind).Declaration | None, None) for kind in layer_kinds()},
+        repeat=(Repeat | None, None),
+    )
+    LayerEntry.__doc__ = Entry.__doc__
+    Repeat.model_rebuild()
 
 
 Columns = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
@@ -110,7 +93,10 @@ class WideDeep(Declared):
     outputs: tuple[HeadName, ...] = Field(
         default=("joint",),
         min_length=1,
-        description="Heads, the first is the main one; their losses are summed.",
+        description="Heads, the first is the main one; pass_through hands the deep input on untouched.",
+    )
+    loss_weights: tuple[Annotated[float, Field(ge=0)], ...] | None = Field(
+        default=None, description="Weight of each head's loss in the sum; none: 1 each."
     )
 
     @model_validator(mode="after")
@@ -125,7 +111,18 @@ class WideDeep(Declared):
                 raise PydanticCustomError("inconsistent", "{name} names column {twice} twice", context)
         if len(set(self.outputs)) != len(self.outputs):
             raise PydanticCustomError("inconsistent", "outputs names a head twice")
+        if self.outputs[0] == "pass_through":
+            raise PydanticCustomError("inconsistent", "outputs begins with a head that learns: joint or deep")
+        if self.loss_weights is not None and len(self.loss_weights) != len(self.outputs):
+            raise PydanticCustomError("inconsistent", "loss_weights takes one number for each of outputs")
         return self
+
+
+class OutputLayer(Declared):
+    """Settings of the dense output layer, whose width follows from task and loss."""
+
+    bias: bool = Field(default=True, description="Whether a bias is added to the sums.")
+    regularization: Regularization | None = Field(default=None, description="Penalty on the kernel.")
 
 
 class ModelDeclaration(Declared):
@@ -133,119 +130,44 @@ class ModelDeclaration(Declared):
 
     sequential: tuple[LayerEntry, ...] | None = Field(default=None, description="Layers, first to last.")
     wide_deep: WideDeep | None = None
+    output: OutputLayer = Field(default=OutputLayer(), description="The output layer.")
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        _exactly_one(self, "a model")
+        _exactly_one(self, "a model", ("sequential", "wide_deep"))
         return self
 
-
-class Sgd(Declared):
-    """Stochastic gradient descent, with momentum if it is not zero."""
-
-    name: Literal["sgd"]
-    learning_rate: float = Field(gt=0)
-    momentum: float = Field(default=0.0, ge=0, lt=1)
-    nesterov: bool = False
-
-    @model_validator(mode="after")
-    def _nesterov_needs_momentum(self) -> Self:
-        if self.nesterov and not self.momentum:
-            raise PydanticCustomError("inconsistent", "nesterov needs a momentum above 0, or leave it out")
-        return self
-
-
-class Adam(Declared):
-    """Adam (Kingma and Ba, 2014)."""
-
-    name: Literal["adam"]
-    learning_rate: float = Field(gt=0)
-    beta_1: float = Field(default=0.9, ge=0, lt=1)
-    beta_2: float = Field(default=0.999, ge=0, lt=1)
-
-
-class RmsProp(Declared):
-    """RMSprop (Hinton, 2012): a running mean of squared gradients scales the step."""
-
-    name: Literal["rmsprop"]
-    learning_rate: float = Field(gt=0)
-    rho: float = Field(default=0.9, ge=0, lt=1)
-
-
-Optimizer = Annotated[Sgd | Adam | RmsProp, Field(discriminator="name")]
 
 # ------------------------------------------------------------------------------------- resolved layers
 
 
-class ArchitectureError(ValueError):
-    """A declaration that fits no network; ``place`` is the key below ``model``."""
-
-    def __init__(self, place: tuple[str | int, ...], message: str) -> None:
-        super().__init__(message)
-        self.place = place
-        self.message = message
-
-
 @dataclass(frozen=True)
-class Parameter:
-    """One array of a layer, in Keras's layout (dense kernels are (inputs, units))."""
-
-    name: str
-    shape: tuple[int, ...]
-    trainable: bool
-    initial: Literal["glorot_uniform", "zeros", "ones"]
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A resolved layer.
+class Head:
+    """An output of a network.
 
     Attributes:
-        name: unique in the network, letters, digits and underscores.
-        kind: "dense", "activation", "flatten", "dropout", "alpha_dropout" or "batch_normalization".
-        input_shape, output_shape: of one sample.
-        function: of an activation layer.
-        rate: of a dropout layer.
+        name: "output" in sequential models, else as declared.
+        layer: maps what the head takes to raw numbers.
+        takes: the body's output; that with the wide input before it; or the body's own input.
+        weight: of its loss in the sum over heads.
     """
 
     name: str
-    kind: Literal["dense", "activation", "flatten", "dropout", "alpha_dropout", "batch_normalization"]
-    input_shape: tuple[int, ...]
-    output_shape: tuple[int, ...]
-    function: ActivationName = "linear"
-    rate: float = 0.0
-
-    @property
-    def parameters(self) -> tuple[Parameter, ...]:
-        """The layer's arrays, in the order in which Keras lists them."""
-        if self.kind == "dense":
-            kernel = (self.input_shape[-1], self.output_shape[-1])
-            return (
-                Parameter("kernel", kernel, trainable=True, initial="glorot_uniform"),
-                Parameter("bias", kernel[1:], trainable=True, initial="zeros"),
-            )
-        if self.kind == "batch_normalization":
-            shape = (self.input_shape[-1],)
-            return (
-                Parameter("gamma", shape, trainable=True, initial="ones"),
-                Parameter("beta", shape, trainable=True, initial="zeros"),
-                Parameter("moving_mean", shape, trainable=False, initial="zeros"),
-                Parameter("moving_variance", shape, trainable=False, initial="ones"),
-            )
-        return ()
+    layer: Layer
+    takes: Literal["body", "wide and body", "input"] = "body"
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network as both frameworks build it.
+    """A network as every framework builds it.
 
-    ``body`` is the stack of hidden layers: of the whole input, or of the deep columns. Each head is a dense
-    layer on the body's output; a joint head of a Wide & Deep network takes the wide columns before it.
+    ``body`` is the stack of hidden layers: of the whole input, or of the deep columns.
 
     Attributes:
         input_shape: of one sample.
         body: hidden layers, first to last.
-        heads: by name, the main one first; heads of sequential models are called "output".
+        heads: the main one first.
         wide, deep: columns of the two inputs; None for a network with one input.
         is_wide_deep: the joint head takes the wide columns too.
         task: of the data.
@@ -253,9 +175,9 @@ class Architecture:
         output: what turns a head's numbers (logits) into probabilities, or "linear".
     """
 
-    input_shape: tuple[int, ...]
+    input_shape: Shape
     body: tuple[Layer, ...]
-    heads: tuple[tuple[str, Layer], ...]
+    heads: tuple[Head, ...]
     wide: tuple[int, ...] | None
     deep: tuple[int, ...] | None
     is_wide_deep: bool
@@ -266,12 +188,12 @@ class Architecture:
     @property
     def layers(self) -> tuple[Layer, ...]:
         """All layers, the heads last."""
-        return self.body + tuple(layer for _, layer in self.heads)
+        return self.body + tuple(head.layer for head in self.heads)
 
     @property
     def output_units(self) -> int:
-        """Numbers that each head gives for a sample."""
-        return self.heads[0][1].output_shape[-1]
+        """Numbers that the main head gives for a sample."""
+        return self.heads[0].layer.output_shape[-1]
 
     def inputs(self, features: np.ndarray) -> tuple[np.ndarray, ...]:
         """Return the network's inputs, (wide, deep) or (features,), from features (n, *input_shape)."""
@@ -281,7 +203,7 @@ class Architecture:
 
 
 def resolve(
-    declaration: ModelDeclaration, feature_shape: tuple[int, ...], task: Task, loss: LossName, classes: int
+    declaration: ModelDeclaration, feature_shape: Shape, task: Task, loss: LossName, classes: int
 ) -> Architecture:
     """Turn a declaration into layers with shapes.
 
@@ -289,129 +211,99 @@ def resolve(
         declaration: the hidden layers.
         feature_shape: of one sample.
         task: classification or regression.
-        loss: decides the output layer: one sigmoid unit for two classes with binary cross-entropy or squared
-            error, else a softmax unit for each class; one linear unit for regression.
+        loss: decides the output layer; see :func:`tandem.losses.output_layer`.
         classes: number of classes; 0 for regression.
 
     Raises:
         ArchitectureError: columns out of range, or a layer that does not take its input's shape.
     """
-    output, units = _output(task, loss, classes)
+    output, units = output_layer(task, loss, classes)
     if declaration.wide_deep is not None:
-        return _resolve_wide_deep(declaration.wide_deep, feature_shape, task, loss, output, units)
+        return _resolve_wide_deep(declaration, declaration.wide_deep, feature_shape, task, loss, output, units)
     stack = _Stack(feature_shape)
     for position, entry in enumerate(declaration.sequential or ()):
         stack.add(entry, ("sequential", position))
-    head = stack.dense_layer("output", units, ("sequential",))
-    return Architecture(feature_shape, tuple(stack.layers), (("output", head),), None, None, False, task, loss, output)
+    head = _dense_head("output", stack.shape, units, declaration.output, ("sequential",))
+    return Architecture(
+        feature_shape, tuple(stack.layers), (Head("output", head),), None, None, False, task, loss, output
+    )
 
 
-def _output(task: Task, loss: LossName, classes: int) -> tuple[OutputFunction, int]:
-    if task == "regression":
-        return "linear", 1
-    if classes == 2 and loss in ("binary_cross_entropy", "mse"):
-        return "sigmoid", 1
-    return "softmax", classes
-
-
-def allowed_losses(task: Task, classes: int) -> tuple[LossName, ...]:
-    """Return the losses that fit a task."""
-    if task == "regression":
-        return ("mse", "mae")
-    return ("cross_entropy", "binary_cross_entropy", "mse") if classes == 2 else ("cross_entropy", "mse")
+def _dense_head(name: str, shape: Shape, units: int, declared: OutputLayer, place: Place) -> Layer:
+    need_rank("dense", shape, 1, place)
+    draft = dense.draft(shape[0], units, bias=declared.bias, regularization=declared.regularization)
+    return Layer.from_draft(name, draft, shape)
 
 
 class _Stack:
     """Layers put on one another, with unique names and shapes that follow."""
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
+    def __init__(self, shape: Shape) -> None:
         self.shape = shape
         self.layers: list[Layer] = []
         self._counts: dict[str, int] = {}
 
-    def add(self, entry: LayerEntry, place: tuple[str | int, ...]) -> None:
-        if entry.dense is not None:
-            for _ in range(entry.dense.repeat):
-                self._add_dense(entry.dense, (*place, "dense"))
-        elif entry.activation is not None:
-            self._push("activation", function=entry.activation.function)
-        elif entry.flatten is not None:
-            self._push("flatten", output=(int(np.prod(self.shape)),))
-        elif entry.dropout is not None:
-            self._push("dropout", rate=entry.dropout.rate)
-        elif entry.alpha_dropout is not None:
-            self._push("alpha_dropout", rate=entry.alpha_dropout.rate)
-        elif entry.batch_normalization is not None:
-            self._need_rows("batch_normalization", (*place, "batch_normalization"))
-            self._push("batch_normalization")
-        elif entry.repeat is not None:
-            for _ in range(entry.repeat.times):
-                for position, inner in enumerate(entry.repeat.layers):
+    def add(self, entry: Entry, place: Place) -> None:
+        kind = entry.kind
+        declared: Any = getattr(entry, kind)
+        if kind == "repeat":
+            for _ in range(declared.times):
+                for position, inner in enumerate(declared.layers):
                     self.add(inner, (*place, "repeat", "layers", position))
+            return
+        for draft in resolve_layer(kind, declared, self.shape, (*place, kind)):
+            self._push(draft)
 
-    def dense_layer(self, name: str, units: int, place: tuple[str | int, ...]) -> Layer:
-        self._need_rows("dense", place)
-        return Layer(name, "dense", self.shape, (units,))
-
-    def _add_dense(self, dense: Dense, place: tuple[str | int, ...]) -> None:
-        self._need_rows("dense", place)
-        self._push("dense", output=(dense.units,))
-        if dense.batch_normalization == "before":
-            self._push("batch_normalization")
-        if dense.activation != "linear":
-            self._push("activation", function=dense.activation)
-        if dense.batch_normalization == "after":
-            self._push("batch_normalization")
-
-    def _need_rows(self, kind: str, place: tuple[str | int, ...]) -> None:
-        if len(self.shape) != 1:
-            raise ArchitectureError(
-                place,
-                f"{kind} takes samples of rank 1, here they have shape {self.shape}; put '- flatten: {{}}' before it",
-            )
-
-    def _push(
-        self,
-        kind: Literal["dense", "activation", "flatten", "dropout", "alpha_dropout", "batch_normalization"],
-        output: tuple[int, ...] | None = None,
-        function: ActivationName = "linear",
-        rate: float = 0.0,
-    ) -> None:
-        self._counts[kind] = self._counts.get(kind, 0) + 1
-        shape = output if output is not None else self.shape
-        self.layers.append(Layer(f"{kind}_{self._counts[kind]}", kind, self.shape, shape, function, rate))
-        self.shape = shape
+    def _push(self, draft: Draft) -> None:
+        self._counts[draft.kind] = self._counts.get(draft.kind, 0) + 1
+        self.layers.append(Layer.from_draft(f"{draft.kind}_{self._counts[draft.kind]}", draft, self.shape))
+        self.shape = draft.output_shape
 
 
 def _resolve_wide_deep(
+    declaration: ModelDeclaration,
     declared: WideDeep,
-    feature_shape: tuple[int, ...],
+    feature_shape: Shape,
     task: Task,
     loss: LossName,
     output: OutputFunction,
     units: int,
 ) -> Architecture:
+    _check_columns(declared, feature_shape)
+    columns = feature_shape[0]
+    wide_width = len(declared.wide) if declared.wide is not None else columns
+    deep_shape = (len(declared.deep) if declared.deep is not None else columns,)
+    stack = _Stack(deep_shape)
+    for width in declared.hidden:
+        entry = LayerEntry.model_validate({"dense": {"units": width, "activation": declared.activation}})
+        stack.add(entry, ("wide_deep", "hidden"))
+    shapes = {"joint": (wide_width + stack.shape[0],), "deep": stack.shape}
+    weights = declared.loss_weights or (1.0,) * len(declared.outputs)
+    heads = []
+    for name, weight in zip(declared.outputs, weights, strict=True):
+        if name == "pass_through":
+            draft = Draft("activation", deep_shape, {"function": "linear"})
+            heads.append(Head(name, Layer.from_draft(f"{name}_output", draft, deep_shape), "input", weight))
+        else:
+            layer = _dense_head(f"{name}_output", shapes[name], units, declaration.output, ("wide_deep", "outputs"))
+            heads.append(Head(name, layer, "wide and body" if name == "joint" else "body", weight))
+    return Architecture(
+        feature_shape, tuple(stack.layers), tuple(heads), declared.wide, declared.deep, True, task, loss, output
+    )
+
+
+def _check_columns(declared: WideDeep, feature_shape: Shape) -> None:
     if len(feature_shape) != 1:
         raise ArchitectureError(
             ("wide_deep",), f"takes samples of rank 1 (columns), here they have shape {feature_shape}"
         )
-    columns = feature_shape[0]
     for name in ("wide", "deep"):
         for position, column in enumerate(getattr(declared, name) or ()):
-            if column >= columns:
+            if column >= feature_shape[0]:
                 raise ArchitectureError(
                     ("wide_deep", name, position),
-                    f"column {column} is out of range; allowed: 0 to {columns - 1}",
+                    f"column {column} is out of range; allowed: 0 to {feature_shape[0] - 1}",
                 )
-    wide_width = len(declared.wide) if declared.wide is not None else columns
-    stack = _Stack((len(declared.deep) if declared.deep is not None else columns,))
-    for width in declared.hidden:
-        stack.add(LayerEntry(dense=Dense(units=width, activation=declared.activation)), ("wide_deep", "hidden"))
-    inputs = {"joint": wide_width + stack.shape[0], "deep": stack.shape[0]}
-    heads = tuple((name, Layer(f"{name}_output", "dense", (inputs[name],), (units,))) for name in declared.outputs)
-    return Architecture(
-        feature_shape, tuple(stack.layers), heads, declared.wide, declared.deep, True, task, loss, output
-    )
 
 
 # --------------------------------------------------------------------------------------------- weights
@@ -424,32 +316,33 @@ def parameter_names(architecture: Architecture) -> Iterator[tuple[str, Parameter
             yield f"{layer.name}/{parameter.name}", parameter
 
 
-def initial_weights(architecture: Architecture, seed: int) -> Mapping[str, np.ndarray]:
+def initial_weights(
+    architecture: Architecture, seed: int, constants: Constants = "aligned"
+) -> Mapping[str, np.ndarray]:
     """Draw the initial weights that all frameworks load: float64 arrays by "layer/parameter".
 
-    Dense kernels are Glorot uniform, U(-l, l) with l = √(6 / (inputs + units)) (Glorot and Bengio, 2010);
-    each array has a random stream of its own, keyed by the seed and its position in the network.
+    Each array has a random stream of its own, keyed by the seed and its position in the network; "aligned-torch"
+    draws from PyTorch's distributions, anything else from Keras's.
     """
     weights = {}
     for position, (name, parameter) in enumerate(parameter_names(architecture)):
-        if parameter.initial == "glorot_uniform":
-            limit = np.sqrt(6.0 / sum(parameter.shape))
-            generator = np.random.default_rng([seed, position])
-            weights[name] = generator.uniform(-limit, limit, parameter.shape)
-        else:
-            weights[name] = np.full(parameter.shape, float(parameter.initial == "ones"))
+        of_torch = constants == "aligned-torch" and parameter.torch_initial is not None
+        initial = parameter.torch_initial if of_torch else parameter.initial
+        assert initial is not None  # noqa: S101  (narrows the type)
+        weights[name] = initial.draw(np.random.default_rng([seed, position]), parameter.shape)
     return weights
+
+
+def penalties(architecture: Architecture) -> Mapping[str, Regularization]:
+    """Return the penalty of each regularised array by "layer/parameter"."""
+    return {
+        f"{layer.name}/{parameter.name}": layer.regularization
+        for layer in architecture.layers
+        for parameter in layer.parameters
+        if parameter.regularized and layer.regularization is not None
+    }
 
 
 def output_values(architecture: Architecture, raw: np.ndarray) -> np.ndarray:
     """Turn a head's raw numbers (n, units) into values, or into probabilities (n, classes), in float64."""
-    raw = np.asarray(raw, dtype=np.float64)
-    if architecture.output == "linear":
-        return raw
-    if architecture.output == "sigmoid":
-        rarer = np.exp(-np.abs(raw))  # neither overflows, nor is a small probability rounded to 0
-        likelier, rarer = 1 / (1 + rarer), rarer / (1 + rarer)
-        positive = raw >= 0
-        return np.concatenate([np.where(positive, rarer, likelier), np.where(positive, likelier, rarer)], axis=1)
-    shifted = np.exp(raw - raw.max(axis=1, keepdims=True))
-    return shifted / shifted.sum(axis=1, keepdims=True)
+    return probabilities_of(raw, architecture.output)

@@ -129,7 +129,7 @@ def _feature(description: DataDescription, place: list[int]) -> str:
     return f"position {tuple(place)}"
 
 
-def predictions_table(architecture: Architecture, raw: np.ndarray, description: DataDescription) -> str:
+def predictions_table(architecture: Architecture, raw: Sequence[np.ndarray], description: DataDescription) -> str:
     """Return predictions as CSV.
 
     Classes: ``label``, ``class`` and a probability for each class; values: one column a head, named after the
@@ -137,21 +137,22 @@ def predictions_table(architecture: Architecture, raw: np.ndarray, description: 
 
     Args:
         architecture: of the network.
-        raw: its raw outputs (n, heads, units).
+        raw: its raw outputs, (n, units) a head.
         description: of its data.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     if description.task == "classification":
-        probabilities = output_values(architecture, raw[:, 0])
+        probabilities = output_values(architecture, raw[0])
         writer.writerow(["label", "class", *(f"probability of {name}" for name in description.class_names)])
         for row in probabilities:
             label = int(row.argmax())
             writer.writerow([label, description.class_names[label], *(f"{value:.6g}" for value in row)])
     else:
-        heads = [name for name, _ in architecture.heads]
+        learned = [position for position, head in enumerate(architecture.heads) if head.takes != "input"]
+        heads = [architecture.heads[position].name for position in learned]
         suffixes = [f" ({name})" for name in heads] if len(heads) > 1 else [""]
         writer.writerow([f"{description.target_name}{suffix}" for suffix in suffixes])
-        for row in raw[:, :, 0]:
+        for row in zip(*(raw[position][:, 0] for position in learned), strict=True):
             writer.writerow([f"{value:.8g}" for value in row])
     return text.getvalue()

@@ -107,7 +107,7 @@ class RunRecord(Record):
     experiment: str
     framework: str
     dataset: str
-    constants: Literal["aligned", "native"]
+    constants: Literal["aligned", "aligned-torch", "native"]
     threads: int
     device: str
     versions: dict[str, str]  # python, numpy and the framework's own packages

@@ -14,14 +14,17 @@ import numpy as np
 
 from tandem import metrics
 from tandem.checkpoints import Checkpoint, Checkpoints
-from tandem.config import EarlyStopping, Experiment
+from tandem.config import Experiment, Training
+from tandem.datasets.source import Rows
 from tandem.fitdata import FitData
 from tandem.frameworks import Framework, Trainer
 from tandem.models import Architecture
 from tandem.records import History, ReplicateRecord, ReplicateTiming
+from tandem.schedules import learning_rates
 
 _SEED_RANGE = 2**31
 _DROPOUT_STREAM, _ORDER_STREAM = 1, 2
+_PROBE_ROWS = 512  # training rows over which gradient norms are taken
 
 Clock = Callable[[], float]
 
@@ -81,6 +84,7 @@ class _Run:
     epoch: int = 0
     learning_rate: list[float] = field(default_factory=list)
     columns: dict[str, list[float]] = field(default_factory=dict)
+    gradient_norms: dict[str, list[float]] = field(default_factory=dict)
     train_seconds: list[float] = field(default_factory=list)
     elapsed: list[float] = field(default_factory=list)  # since the start, after each epoch, validation included
     wall_times: list[float] = field(default_factory=list)
@@ -98,8 +102,10 @@ def epoch_seed(seed: int, epoch: int, stream: int) -> int:
     return int(np.random.SeedSequence([seed, epoch, stream]).generate_state(1)[0]) % _SEED_RANGE
 
 
-def epoch_order(rows: int, repeat: int, seed: int, epoch: int) -> np.ndarray:
+def epoch_order(rows: int, repeat: int, seed: int, epoch: int, *, shuffle: bool = True) -> np.ndarray:
     """Return the order in which training rows are shown, int32 (rows · repeat,): the same in all frameworks."""
+    if not shuffle:
+        return np.tile(np.arange(rows, dtype=np.int32), repeat)
     generator = np.random.default_rng(epoch_seed(seed, epoch, _ORDER_STREAM))
     return (generator.permutation(rows * repeat) % rows).astype(np.int32)
 
@@ -123,11 +129,28 @@ class Session:
         )
         self.network = framework.build(architecture, seed=experiment.training.seed, constants=experiment.constants)
         self.trainer = framework.trainer(self.network, data.train, experiment.optimizer, constants=experiment.constants)
+        self._given = given_weights(experiment)
+        self._probe = Rows(data.train.features[:_PROBE_ROWS], data.train.targets[:_PROBE_ROWS])
 
     def restart(self, seed: int) -> None:
-        """Give the network the initial weights of a seed and the optimiser no memory."""
+        """Give the network the initial weights of a seed, or those declared, and the optimiser no memory."""
         fresh = self.framework.build(self.architecture, seed=seed, constants=self.experiment.constants)
-        self.trainer.restart(self.framework.weights(fresh))
+        self.trainer.restart({**self.framework.weights(fresh), **self._given})
+
+    def gradient_norms(self) -> dict[str, float]:
+        """Return the Euclidean norm of the loss's gradient over the probe, for each layer with trainable arrays."""
+        _, gradients = self.framework.gradients(self.network, self._probe)
+        squares: dict[str, float] = {}
+        with np.errstate(all="ignore"):  # a diverged network has no finite gradients
+            for name, gradient in gradients.items():
+                layer = name.partition("/")[0]
+                squares[layer] = squares.get(layer, 0.0) + float(np.square(gradient, dtype=np.float64).sum())
+        return {layer: math.sqrt(square) for layer, square in squares.items()}
+
+
+def given_weights(experiment: Experiment) -> dict[str, np.ndarray]:
+    """Return the arrays that an experiment declares to begin with, float64 by "layer/parameter"."""
+    return {name: np.asarray(given, dtype=np.float64) for name, given in experiment.initial_weights.items()}
 
 
 def train_replicate(
@@ -162,16 +185,19 @@ def train_replicate(
         if on_resume is not None:
             on_resume(replicate, run.epoch)
     start = clock() - (run.elapsed[-1] if run.elapsed else 0.0)
+    if not run.epoch:
+        _note_gradients(run, session)
     while not run.stopped:
         before = clock()
-        order = epoch_order(len(data.train), declared.repeat, seed, run.epoch)
-        rate = experiment.optimizer.learning_rate
+        order = epoch_order(len(data.train), declared.repeat, seed, run.epoch, shuffle=declared.shuffle)
+        rates = _rates(experiment, run.epoch, len(order))
         loss, metric = trainer.train_epoch(
-            order, declared.batch_size, rate, epoch_seed(seed, run.epoch, _DROPOUT_STREAM)
+            order, declared.batch_size, rates, epoch_seed(seed, run.epoch, _DROPOUT_STREAM)
         )
         run.train_seconds.append(clock() - before)
         run.epoch += 1
-        run.learning_rate.append(rate)
+        run.learning_rate.append(float(rates[0]))
+        _note_gradients(run, session)
         values = {"train_loss": loss, f"train_{metrics.EPOCH_METRIC[session.architecture.task]}": metric}
         if len(data.valid):
             raw = framework.predict(network, data.valid.features)
@@ -183,7 +209,7 @@ def train_replicate(
             run.columns.setdefault(name, []).append(value)
         run.elapsed.append(clock() - start)
         run.wall_times.append(time.time())
-        if _note(run, values, declared.early_stopping, declared.epochs):
+        if _note(run, values, declared):
             best = framework.weights(network)
         if not run.stopped:
             kept = {f"best/{name}": array for name, array in best.items()}
@@ -200,7 +226,18 @@ def _state_with(trainer: Trainer, kept: Mapping[str, np.ndarray]) -> Mapping[str
     return {**trainer.state(), **kept}
 
 
-def _note(run: _Run, values: Mapping[str, float], stopping: EarlyStopping | None, epochs: int) -> bool:
+def _rates(experiment: Experiment, epoch: int, shown: int) -> np.ndarray:
+    """Return the learning rate of each step of an epoch that shows so many rows."""
+    steps = math.ceil(shown / experiment.training.batch_size)
+    return learning_rates(experiment.optimizer.schedule, experiment.optimizer.learning_rate, epoch, steps)
+
+
+def _note_gradients(run: _Run, session: Session) -> None:
+    for layer, norm in session.gradient_norms().items():
+        run.gradient_norms.setdefault(layer, []).append(norm)
+
+
+def _note(run: _Run, values: Mapping[str, float], declared: Training) -> bool:
     """Take an epoch's values into account; return whether it is the best so far.
 
     Early stopping counts as Keras's callback does: an epoch is better if it undercuts the best by more than
@@ -214,6 +251,11 @@ def _note(run: _Run, values: Mapping[str, float], stopping: EarlyStopping | None
     is_best = watched < run.best_loss
     if is_best:
         run.best_loss, run.best_epoch = watched, run.epoch
+    if declared.stop_below is not None and values["train_loss"] < declared.stop_below:
+        run.outcome = "stopped early"
+        run.stopped = f"train_loss {values['train_loss']:.4g} is below {declared.stop_below:g}"
+        return is_best
+    stopping = declared.early_stopping
     if stopping is not None:
         value = values[stopping.monitor]
         if value < run.reference - stopping.min_delta:
@@ -228,8 +270,8 @@ def _note(run: _Run, values: Mapping[str, float], stopping: EarlyStopping | None
                 f"{stopping.patience} epochs before"
             )
             return is_best
-    if run.epoch >= epochs:
-        run.stopped = f"all {epochs} epochs were trained"
+    if run.epoch >= declared.epochs:
+        run.stopped = f"all {declared.epochs} epochs were trained"
     return is_best
 
 
@@ -256,7 +298,14 @@ def _result(
     columns = {name: tuple(_finite(value) for value in values) for name, values in run.columns.items()}
     return Trained(
         weights=weights,
-        history=History(epochs=tuple(range(1, run.epoch + 1)), learning_rate=tuple(run.learning_rate), columns=columns),
+        history=History(
+            epochs=tuple(range(1, run.epoch + 1)),
+            learning_rate=tuple(run.learning_rate),
+            columns=columns,
+            gradient_norms={
+                layer: tuple(_finite(norm) for norm in norms) for layer, norms in run.gradient_norms.items()
+            },
+        ),
         record=ReplicateRecord(
             replicate=replicate,
             seed=seed,

@@ -1,7 +1,8 @@
 """The deep-learning frameworks behind one interface; the only places that import one.
 
-A process imports one framework, never two. Each framework is a package with mirrored modules: ``layers``,
-``losses``, ``optimizers``, ``fit`` and ``save``; the package itself is a :class:`Framework`.
+A process imports one framework, never two. Each framework is a package with mirrored modules: ``layers`` (one
+module a kind), ``network``, ``activations``, ``losses``, ``optimizers``, ``fit``, ``save`` and ``setup``; the package
+itself is a :class:`Framework`.
 """
 
 from __future__ import annotations
@@ -10,15 +11,14 @@ import importlib
 import pkgutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 
 from tandem.datasets.source import Rows
-from tandem.models import Adam, Architecture, RmsProp, Sgd
+from tandem.models import Architecture, Constants
+from tandem.optimizers import AnyOptimizer
 from tandem.records import ModelSummary
-
-Constants = Literal["aligned", "native"]
 
 
 class Trainer(Protocol):
@@ -27,18 +27,20 @@ class Trainer(Protocol):
     def restart(self, initial: Mapping[str, np.ndarray]) -> None:
         """Begin again with other weights, by "layer/parameter", and an optimiser without memory."""
 
-    def train_epoch(self, order: np.ndarray, batch_size: int, learning_rate: float, seed: int) -> tuple[float, float]:
+    def train_epoch(
+        self, order: np.ndarray, batch_size: int, learning_rates: np.ndarray, seed: int
+    ) -> tuple[float, float]:
         """Train one epoch.
 
         Args:
             order: int32 indices into the training rows, in the order in which they are shown.
             batch_size: rows a step; the last step takes what is left.
-            learning_rate: of this epoch.
+            learning_rates: float64, of each step.
             seed: of the random numbers that layers draw in this epoch (dropout).
 
         Returns:
-            The mean over the shown rows of the loss, summed over heads, and of the metric (accuracy of the main
-            head, or its mean absolute error), both before each step, as the epoch goes.
+            The mean over the shown rows of the loss, summed over heads, without penalties, and of the metric
+            (accuracy of the main head, or its mean absolute error), both before each step, as the epoch goes.
         """
 
     def state(self) -> Mapping[str, np.ndarray]:
@@ -69,16 +71,26 @@ class Framework(Protocol):
         Args:
             architecture: the layers.
             seed: of the initial weights.
-            constants: "aligned" loads :func:`tandem.models.initial_weights` and Keras's constants; "native"
-                leaves the framework its own.
+            constants: "aligned" loads :func:`tandem.models.initial_weights` and takes Keras's constants,
+                "aligned-torch" the same with PyTorch's; "native" leaves the framework its own.
             dtype: number type, "float32" or "float64".
         """
 
-    def trainer(self, network: Any, rows: Rows, optimizer: Sgd | Adam | RmsProp, *, constants: Constants) -> Trainer:
+    def trainer(self, network: Any, rows: Rows, optimizer: AnyOptimizer, *, constants: Constants) -> Trainer:
         """Put a network together with training rows (scaled, in the network's number type)."""
 
-    def predict(self, network: Any, features: np.ndarray) -> np.ndarray:
-        """Return raw outputs (n, heads, units) of scaled features (n, *shape), layers in inference mode."""
+    def predict(self, network: Any, features: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Return each head's raw outputs (n, units) of scaled features (n, *shape), layers in inference mode."""
+
+    def layer_outputs(self, network: Any, features: np.ndarray) -> dict[str, np.ndarray]:
+        """Return what each layer gives for scaled features (n, *shape), by name in order, layers in inference mode."""
+
+    def gradients(self, network: Any, rows: Rows) -> tuple[float, dict[str, np.ndarray]]:
+        """Return the loss over the rows, and its gradient with respect to each trainable array.
+
+        All rows are one batch, layers are in inference mode; the loss is summed over heads and without penalties.
+        Gradients are by "layer/parameter", in Keras's layout.
+        """
 
     def weights(self, network: Any) -> dict[str, np.ndarray]:
         """Return copies of all arrays by "layer/parameter", in Keras's layout."""

@@ -9,16 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from tandem.datasets import Rows
-from tandem.models import (
-    Adam,
-    Architecture,
-    LossName,
-    ModelDeclaration,
-    Optimizer,
-    RmsProp,
-    Sgd,
-    resolve,
-)
+from tandem.losses import LossName
+from tandem.models import Architecture, ModelDeclaration, resolve
+from tandem.optimizers import Adam, Optimizer, RmsProp, Sgd
 from tandem.records import Task
 
 ROWS, COLUMNS, BATCH, STEPS = 320, 20, 32, 10

@@ -39,12 +39,12 @@ def _train(framework: Framework, kind: str, dtype: str, optimizer: str, arrays: 
     rows = case.rows(dtype)
     network = framework.build(case.architecture, seed=3, constants="aligned", dtype=dtype)
     key = f"{kind}/{dtype}/{optimizer}"
-    arrays[f"{key}/untrained"] = framework.predict(network, rows.features)
+    arrays[f"{key}/untrained"] = np.stack(framework.predict(network, rows.features))
     trainer = framework.trainer(network, rows, declared, constants="aligned")
     rate = case.learning_rate if optimizer == "sgd" else declared.learning_rate
-    totals = trainer.train_epoch(ORDER, BATCH, rate, 0)
+    totals = trainer.train_epoch(ORDER, BATCH, np.full(ROWS // BATCH, rate), 0)
     arrays[f"{key}/totals"] = np.array(totals)
-    arrays[f"{key}/trained"] = framework.predict(network, rows.features)
+    arrays[f"{key}/trained"] = np.stack(framework.predict(network, rows.features))
     for name, weight in framework.weights(network).items():
         arrays[f"{key}/weights/{name}"] = weight
 
@@ -62,8 +62,8 @@ def _save_and_load(framework: Framework, kind: str) -> dict[str, np.ndarray]:
             files = sorted(Path(one).iterdir())
             same = all(file.read_bytes() == (Path(two) / file.name).read_bytes() for file in files)
             loaded = framework.load(Path(one), case.architecture, constants)
-        found[f"{constants}/saved"] = framework.predict(network, features)
-        found[f"{constants}/loaded"] = framework.predict(loaded, features)
+        found[f"{constants}/saved"] = np.stack(framework.predict(network, features))
+        found[f"{constants}/loaded"] = np.stack(framework.predict(loaded, features))
         found[f"{constants}/same bytes"] = np.array(same and bool(files))
     return found
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from tandem.layers.layer import ArchitectureError
+from tandem.losses import allowed_losses
 from tandem.models import (
-    ArchitectureError,
     ModelDeclaration,
-    allowed_losses,
     initial_weights,
     output_values,
     parameter_names,
@@ -129,9 +129,6 @@ def test_two_inputs_take_their_own_columns():
          "dense takes samples of rank 1, here they have shape (8, 8); put '- flatten: {}' before it"),
         (declare(), (8, 8), ("sequential",),
          "dense takes samples of rank 1, here they have shape (8, 8); put '- flatten: {}' before it"),
-        (declare({"dropout": {"rate": 0.1}}, {"batch_normalization": {}}), (8, 8),
-         ("sequential", 1, "batch_normalization"),
-         "batch_normalization takes samples of rank 1, here they have shape (8, 8); put '- flatten: {}' before it"),
         (declare({"repeat": {"times": 2, "layers": ({"dropout": {"rate": 0.1}}, dense(3))}}), (2, 2),
          ("sequential", 0, "repeat", "layers", 1, "dense"),
          "dense takes samples of rank 1, here they have shape (2, 2); put '- flatten: {}' before it"),

@@ -14,14 +14,14 @@ from tandem.frameworks.keras.quiet import held_back_stderr
 with held_back_stderr():
     import tensorflow  # noqa: F401  (for its first words alone, which are held back here)
 
-from tandem.frameworks.keras.fit import predict, trainer
-from tandem.frameworks.keras.layers import NATIVE_DIFFERENCES, build, load_weights, summarize, weights
+from tandem.frameworks.keras.fit import gradients, layer_outputs, predict, trainer
+from tandem.frameworks.keras.network import NATIVE_DIFFERENCES, build, load_weights, summarize, weights
 from tandem.frameworks.keras.save import load, save
 from tandem.frameworks.keras.setup import device, set_up, versions
 
 NAME = "keras"
 
 __all__ = [
-    "NAME", "NATIVE_DIFFERENCES", "build", "device", "load", "load_weights", "predict", "save", "set_up",
-    "summarize", "trainer", "versions", "weights",
+    "NAME", "NATIVE_DIFFERENCES", "build", "device", "gradients", "layer_outputs", "load", "load_weights", "predict",
+    "save", "set_up", "summarize", "trainer", "versions", "weights",
 ]  # fmt: skip

@@ -10,19 +10,18 @@ import numpy as np
 import tensorflow as tf
 
 from tandem.datasets.source import Rows
-from tandem.frameworks import Constants
-from tandem.frameworks.keras.layers import load_weights, weights
-from tandem.frameworks.keras.losses import mean_loss, sample_metrics
-from tandem.frameworks.keras.optimizers import make_optimizer
-from tandem.models import Adam, RmsProp, Sgd
+from tandem.frameworks.keras.losses import batch_losses, sample_metrics
+from tandem.frameworks.keras.network import load_weights, named_variables, weights
+from tandem.frameworks.keras.optimizers import clipped, make_optimizer
+from tandem.models import Constants, penalties
+from tandem.optimizers import AnyOptimizer
 
 _PREDICT_ROWS = 4096
 
 
-def trainer(network: keras.Model, rows: Rows, optimizer: Sgd | Adam | RmsProp, *, constants: Constants) -> KerasTrainer:
-    """Put a model together with training rows; Keras's own constants are the aligned ones."""
-    del constants
-    return KerasTrainer(network, rows, optimizer)
+def trainer(network: keras.Model, rows: Rows, optimizer: AnyOptimizer, *, constants: Constants) -> KerasTrainer:
+    """Put a model together with training rows."""
+    return KerasTrainer(network, rows, optimizer, constants)
 
 
 class KerasTrainer:
@@ -32,10 +31,14 @@ class KerasTrainer:
     once an epoch, not once a step.
     """
 
-    def __init__(self, model: keras.Model, rows: Rows, declared: Sgd | Adam | RmsProp) -> None:
+    def __init__(self, model: keras.Model, rows: Rows, declared: AnyOptimizer, constants: Constants) -> None:
         self._model = model
-        self._optimizer = make_optimizer(declared)
+        self._optimizer = make_optimizer(declared, constants)
         self._optimizer.build(model.trainable_variables)
+        self._clip_norm = declared.clip_norm
+        declared_penalties = penalties(model.architecture)
+        names = {id(variable): name for name, variable in named_variables(model).items()}
+        self._penalties = [declared_penalties.get(names[id(variable)]) for variable in model.trainable_variables]
         self._inputs = tuple(tf.constant(part) for part in model.architecture.inputs(rows.features))
         self._targets = tf.constant(rows.targets)
         self._seeded = [layer.seed_generator for layer in model.layers if hasattr(layer, "seed_generator")]
@@ -48,24 +51,30 @@ class KerasTrainer:
         for slot, fresh in zip(self._optimizer.variables, self._fresh_slots, strict=True):
             slot.assign(fresh)
 
-    def train_epoch(self, order: np.ndarray, batch_size: int, learning_rate: float, seed: int) -> tuple[float, float]:
+    def train_epoch(
+        self, order: np.ndarray, batch_size: int, learning_rates: np.ndarray, seed: int
+    ) -> tuple[float, float]:
         """Train one epoch; see :class:`tandem.frameworks.Trainer`."""
-        self._optimizer.learning_rate = learning_rate
         for position, generator in enumerate(self._seeded):
             generator.state.assign([seed, position])
-        whole = len(order) // batch_size * batch_size
+        steps = len(order) // batch_size
         totals = np.zeros(2)
-        for part in (order[:whole].reshape(-1, batch_size), order[whole:].reshape(1, -1)):
+        for part, rates in (
+            (order[: steps * batch_size].reshape(-1, batch_size), learning_rates[:steps]),
+            (order[steps * batch_size :].reshape(1, -1), learning_rates[steps:]),
+        ):
             if part.size:
-                totals += np.array([float(total) for total in self._steps(tf.constant(part, dtype=tf.int32))])
+                rates = tf.constant(rates, dtype=self._optimizer.learning_rate.dtype)
+                totals += np.array([float(total) for total in self._steps(tf.constant(part, dtype=tf.int32), rates)])
         loss, metric = totals / len(order)
         return float(loss), float(metric)
 
-    def _run_steps(self, batches: Any) -> tuple[Any, Any]:
+    def _run_steps(self, batches: Any, rates: Any) -> tuple[Any, Any]:
         """Take a step for each row of ``batches``; return the sums of losses and metrics."""
         dtype = self._model.outputs[0].dtype
         losses, metrics = tf.zeros((), dtype), tf.zeros((), dtype)
         for step in tf.range(tf.shape(batches)[0]):
+            self._optimizer.learning_rate.assign(rates[step])
             loss, metric = self._step(batches[step])
             losses += loss
             metrics += metric
@@ -76,12 +85,23 @@ class KerasTrainer:
         inputs = [tf.gather(part, batch) for part in self._inputs]
         targets = tf.gather(self._targets, batch)
         with tf.GradientTape() as tape:
-            outputs = _outputs(self._model, inputs, training=True)
-            loss = sum(mean_loss(architecture, raw, targets) for raw in outputs)
+            outputs = model_outputs(self._model, inputs, training=True)
+            loss, total = batch_losses(architecture, outputs, targets)
         variables = self._model.trainable_variables
-        self._optimizer.apply(tape.gradient(loss, variables), variables)
-        metric = tf.reduce_sum(sample_metrics(architecture, outputs[0], targets))
-        return loss * tf.cast(tf.shape(batch)[0], loss.dtype), metric
+        gradients = clipped(self._with_penalties(tape.gradient(loss, variables)), self._clip_norm)
+        self._optimizer.apply(gradients, variables)
+        return total, tf.reduce_sum(sample_metrics(architecture, outputs[0], targets))
+
+    def _with_penalties(self, gradients: list[Any]) -> list[Any]:
+        """Add the gradient of l1 Σ|w| + l2 Σw²."""
+        return [
+            gradient
+            if penalty is None
+            else gradient + 2 * penalty.l2 * variable.value + penalty.l1 * tf.sign(variable.value)
+            for gradient, variable, penalty in zip(
+                gradients, self._model.trainable_variables, self._penalties, strict=True
+            )
+        ]
 
     def state(self) -> dict[str, np.ndarray]:
         """Return weights and optimiser state; dropout is seeded anew each epoch and needs none."""
@@ -95,23 +115,59 @@ class KerasTrainer:
             slot.assign(state[f"optimizer/{i}"])
 
 
-def _outputs(model: keras.Model, inputs: list[Any], *, training: bool) -> list[Any]:
+def model_outputs(model: keras.Model, inputs: list[Any], *, training: bool) -> list[Any]:
     """Return one tensor a head; a Keras model with one output gives it bare."""
     outputs = model(inputs if len(inputs) > 1 else inputs[0], training=training)
     return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
 
 
-def predict(network: keras.Model, features: np.ndarray) -> np.ndarray:
-    """Return raw outputs (n, heads, units), layers in inference mode."""
+def _input_signature(network: keras.Model) -> list[tf.TensorSpec]:
+    return [tf.TensorSpec(given.shape, given.dtype) for given in network.inputs]
+
+
+def predict(network: keras.Model, features: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return each head's raw outputs (n, units), layers in inference mode."""
     run = getattr(network, "tandem_predict", None)
     if run is None:
         run = tf.function(
-            lambda *inputs: tf.stack(_outputs(network, list(inputs), training=False), axis=1),
-            input_signature=[tf.TensorSpec(given.shape, given.dtype) for given in network.inputs],
+            lambda *inputs: model_outputs(network, list(inputs), training=False),
+            input_signature=_input_signature(network),
         )
         network.tandem_predict = run
     parts = []
     for start in range(0, len(features), _PREDICT_ROWS):
         inputs = network.architecture.inputs(np.asarray(features[start : start + _PREDICT_ROWS]))
-        parts.append(run(*(tf.constant(part) for part in inputs)).numpy())
-    return np.concatenate(parts)
+        parts.append([output.numpy() for output in run(*(tf.constant(part) for part in inputs))])
+    return tuple(np.concatenate(outputs) for outputs in zip(*parts, strict=True))
+
+
+def layer_outputs(network: keras.Model, features: np.ndarray) -> dict[str, np.ndarray]:
+    """Return what each layer gives, by name in order, layers in inference mode."""
+    names = [layer.name for layer in network.architecture.layers]
+    inner = keras.Model(network.inputs, {name: network.get_layer(name).output for name in names})
+    inputs = [tf.constant(part) for part in network.architecture.inputs(np.asarray(features))]
+    found = inner(inputs if len(inputs) > 1 else inputs[0], training=False)
+    return {name: found[name].numpy() for name in names}
+
+
+def gradients(network: keras.Model, rows: Rows) -> tuple[float, dict[str, np.ndarray]]:
+    """Return the loss over the rows and its gradient with respect to each trainable array."""
+    run = getattr(network, "tandem_gradients", None)
+    if run is None:
+        kind = tf.int32 if np.issubdtype(rows.targets.dtype, np.integer) else network.outputs[0].dtype
+        signature = [tf.TensorSpec((None,), kind), *_input_signature(network)]
+        run = tf.function(lambda targets, *inputs: _gradients(network, targets, inputs), input_signature=signature)
+        network.tandem_gradients = run
+    inputs = network.architecture.inputs(np.asarray(rows.features))
+    loss, found = run(tf.constant(rows.targets), *(tf.constant(part) for part in inputs))
+    return float(loss), {name: gradient.numpy() for name, gradient in found.items()}
+
+
+def _gradients(network: keras.Model, targets: Any, inputs: tuple[Any, ...]) -> tuple[Any, dict[str, Any]]:
+    trainable = {name: variable for name, variable in named_variables(network).items() if variable.trainable}
+    with tf.GradientTape() as tape:
+        outputs = model_outputs(network, list(inputs), training=False)
+        loss, total = batch_losses(network.architecture, outputs, targets)
+    found = tape.gradient(loss, list(trainable.values()))
+    mean = total / tf.cast(tf.shape(targets)[0], total.dtype)
+    return mean, {name: tf.convert_to_tensor(gradient) for name, gradient in zip(trainable, found, strict=True)}

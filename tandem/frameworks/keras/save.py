@@ -10,8 +10,9 @@ from typing import Any
 import keras
 
 from tandem.errors import ModelError
-from tandem.frameworks import Constants
-from tandem.models import Architecture, parameter_names
+from tandem.frameworks.keras import activations  # noqa: F401  (registers its layers for reading)
+from tandem.frameworks.keras.network import named_variables
+from tandem.models import Architecture, Constants, parameter_names
 
 FILE = "model.keras"
 _NO_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip archive can hold
@@ -68,12 +69,11 @@ def load(directory: Path, architecture: Architecture, constants: Constants) -> k
         raise ModelError(f"{path}: damaged ({first[:200]}); delete it and run `dvc repro`") from None
     model.architecture = architecture
     expected = {name: parameter.shape for name, parameter in parameter_names(architecture)}
-    found = {
-        f"{layer.name}/{variable.name}": tuple(variable.shape)
-        for layer in model.layers
-        for variable in layer.weights
-        if "seed_generator" not in variable.path
-    }
-    if found != expected:
+    try:
+        found = {name: tuple(variable.shape) for name, variable in named_variables(model).items()}
+    except (ValueError, AttributeError):  # a layer is missing, or is of another kind
+        found = {}
+    held = [variable for variable in model.variables if "seed_generator" not in variable.path]
+    if found != expected or len(held) != len(expected):
         raise ModelError(f"{path}: its layers are not those of params.yaml; run `dvc repro` to train it again")
     return model

@@ -6,14 +6,21 @@ import os
 
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic matrix products on GPUs
 
-from tandem.frameworks.torch.fit import predict, trainer
-from tandem.frameworks.torch.layers import NATIVE_DIFFERENCES, build, load_weights, summarize, weights
+from tandem.frameworks.torch.fit import gradients, predict, trainer
+from tandem.frameworks.torch.network import (
+    NATIVE_DIFFERENCES,
+    build,
+    layer_outputs,
+    load_weights,
+    summarize,
+    weights,
+)
 from tandem.frameworks.torch.save import load, save
 from tandem.frameworks.torch.setup import device, set_up, versions
 
 NAME = "torch"
 
 __all__ = [
-    "NAME", "NATIVE_DIFFERENCES", "build", "device", "load", "load_weights", "predict", "save", "set_up",
-    "summarize", "trainer", "versions", "weights",
+    "NAME", "NATIVE_DIFFERENCES", "build", "device", "gradients", "layer_outputs", "load", "load_weights", "predict",
+    "save", "set_up", "summarize", "trainer", "versions", "weights",
 ]  # fmt: skip

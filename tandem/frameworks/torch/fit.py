@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from tandem.datasets.source import Rows
-from tandem.frameworks import Constants
 from tandem.frameworks.torch.gradients import choose_gradients
-from tandem.frameworks.torch.layers import TandemNetwork, load_weights, weights
-from tandem.frameworks.torch.losses import sample_metrics
+from tandem.frameworks.torch.losses import batch_loss, sample_metrics, step_factor
+from tandem.frameworks.torch.network import (
+    TandemNetwork,
+    device_of,
+    input_tensors,
+    load_weights,
+    named_arrays,
+    weights,
+)
 from tandem.frameworks.torch.optimizers import make_optimizer
-from tandem.models import Adam, RmsProp, Sgd
+from tandem.models import Constants, penalties
+from tandem.optimizers import AnyOptimizer
 
 _PREDICT_ROWS = 4096
 _GATHER_ROWS = 4096
 
 
-def trainer(
-    network: TandemNetwork, rows: Rows, optimizer: Sgd | Adam | RmsProp, *, constants: Constants
-) -> TorchTrainer:
+def trainer(network: TandemNetwork, rows: Rows, optimizer: AnyOptimizer, *, constants: Constants) -> TorchTrainer:
     """Put a module together with training rows."""
     return TorchTrainer(network, rows, optimizer, constants)
 
@@ -30,35 +35,41 @@ def trainer(
 class TorchTrainer:
     """A module with its optimiser and training rows, which lie on the module's device as a whole."""
 
-    def __init__(
-        self, network: TandemNetwork, rows: Rows, declared: Sgd | Adam | RmsProp, constants: Constants
-    ) -> None:
+    def __init__(self, network: TandemNetwork, rows: Rows, declared: AnyOptimizer, constants: Constants) -> None:
         self._network = network
-        self._parameters = list(network.parameters())
-        self._stepper = make_optimizer(declared, self._parameters, aligned=constants == "aligned")
+        parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        self._stepper = make_optimizer(declared, parameters, constants)
         self._differentiate = choose_gradients(network)
-        device = self._parameters[0].device
-        self._inputs = [torch.from_numpy(part).to(device) for part in network.architecture.inputs(rows.features)]
-        targets = torch.from_numpy(rows.targets).to(device)
-        self._targets = targets if targets.is_floating_point() else targets.long()
+        self._clip_norm = declared.clip_norm
+        positions = {id(parameter): number for number, parameter in enumerate(parameters)}
+        arrays = named_arrays(network)
+        self._penalties = [
+            (positions[id(arrays[name].tensor)], arrays[name].tensor.data, penalty)
+            for name, penalty in penalties(network.architecture).items()
+        ]
+        self._inputs = input_tensors(network, rows.features)
+        self._targets = _target_tensor(network, rows)
 
     def restart(self, initial: Mapping[str, np.ndarray]) -> None:
         """Begin again with other weights and an optimiser without memory."""
         load_weights(self._network, initial)
         self._stepper.restart()
 
-    def train_epoch(self, order: np.ndarray, batch_size: int, learning_rate: float, seed: int) -> tuple[float, float]:
+    def train_epoch(
+        self, order: np.ndarray, batch_size: int, learning_rates: np.ndarray, seed: int
+    ) -> tuple[float, float]:
         """Train one epoch; see :class:`tandem.frameworks.Trainer`."""
         torch.manual_seed(seed)
         self._network.train()
         indices = torch.from_numpy(order).to(self._targets.device)
         losses = metrics = 0.0
+        rates = iter(learning_rates.tolist())
         # Rows are gathered, and results summed up, for many batches at once: fewer, larger operations.
         for chunk in indices.split(max(1, _GATHER_ROWS // batch_size) * batch_size):
             targets = self._targets[chunk]
             parts = [inputs[chunk].split(batch_size) for inputs in self._inputs]
             steps = [
-                (len(batch_targets), *self._step(batch, batch_targets, learning_rate))
+                (len(batch_targets), *self._step(batch, batch_targets, next(rates)))
                 for batch_targets, *batch in zip(targets.split(batch_size), *parts, strict=True)
             ]
             sizes, step_losses, outputs = zip(*steps, strict=True)
@@ -68,7 +79,12 @@ class TorchTrainer:
 
     def _step(self, batch: list[Tensor], targets: Tensor, learning_rate: float) -> tuple[Tensor, Tensor]:
         """Take a step; return the mean loss over the batch and the main head's outputs, both before it."""
-        loss, raw = self._differentiate(batch, targets, self._stepper.gradients)
+        gradients = self._stepper.gradients
+        loss, raw = self._differentiate(batch, targets, gradients)
+        for position, values, penalty in self._penalties:
+            gradients[position].add_(values, alpha=2 * penalty.l2).add_(torch.sign(values), alpha=penalty.l1)
+        if self._clip_norm is not None:
+            _clip(gradients, self._clip_norm)
         self._stepper.step(learning_rate)
         return loss, raw
 
@@ -82,14 +98,38 @@ class TorchTrainer:
         self._stepper.load_state(state)
 
 
-def predict(network: TandemNetwork, features: np.ndarray) -> np.ndarray:
-    """Return raw outputs (n, heads, units), layers in inference mode."""
-    device = next(network.parameters()).device
+def _target_tensor(network: TandemNetwork, rows: Rows) -> Tensor:
+    targets = torch.from_numpy(np.asarray(rows.targets)).to(device_of(network))
+    return targets if targets.is_floating_point() else targets.long()
+
+
+def _clip(gradients: Sequence[Tensor], norm: float) -> None:
+    """Shorten the gradients, all together, to a norm, as ``torch.nn.utils.clip_grad_norm_`` does."""
+    length = torch.stack([gradient.square().sum() for gradient in gradients]).sum().sqrt()
+    factor = (norm / (length + 1e-6)).clamp(max=1.0)
+    for gradient in gradients:
+        gradient.mul_(factor)
+
+
+def predict(network: TandemNetwork, features: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return each head's raw outputs (n, units), layers in inference mode."""
     network.eval()
     parts = []
     with torch.no_grad():
         for start in range(0, len(features), _PREDICT_ROWS):
-            inputs = network.architecture.inputs(np.asarray(features[start : start + _PREDICT_ROWS]))
-            outputs = network(*(torch.from_numpy(part).to(device) for part in inputs))
-            parts.append(torch.stack(outputs, dim=1).cpu().numpy())
-    return np.concatenate(parts)
+            outputs = network(*input_tensors(network, features[start : start + _PREDICT_ROWS]))
+            parts.append([output.cpu().numpy() for output in outputs])
+    return tuple(np.concatenate(outputs) for outputs in zip(*parts, strict=True))
+
+
+def gradients(network: TandemNetwork, rows: Rows) -> tuple[float, dict[str, np.ndarray]]:
+    """Return the loss over the rows and its gradient with respect to each trainable array."""
+    network.eval()
+    arrays = {name: array for name, array in named_arrays(network).items() if array.tensor.requires_grad}
+    outputs = network(*input_tensors(network, rows.features))
+    loss = batch_loss(network.architecture, outputs, _target_tensor(network, rows))
+    factor = step_factor(network.architecture, len(rows.targets))
+    found = torch.autograd.grad(loss * factor, [array.tensor for array in arrays.values()])
+    return float(loss.detach()), {
+        name: array.read(gradient) for (name, array), gradient in zip(arrays.items(), found, strict=True)
+    }

@@ -12,9 +12,9 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from tandem.frameworks.torch.layers import TandemNetwork
-from tandem.frameworks.torch.losses import mean_loss
-from tandem.models import Layer
+from tandem.frameworks.torch.losses import batch_loss, mean_loss, step_factor, weighted
+from tandem.frameworks.torch.network import TandemNetwork
+from tandem.layers import Layer
 
 _aten = torch.ops.aten
 # Activation → its derivative times the incoming gradient, from the layer's output.
@@ -29,7 +29,11 @@ class Gradients(Protocol):
     """Computes the loss of a batch and the gradients of all parameters."""
 
     def __call__(self, inputs: Sequence[Tensor], targets: Tensor, gradients: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Fill ``gradients``; return the loss (mean over the batch, summed over heads) and the main head's outputs."""
+        """Fill ``gradients``, those that a step follows.
+
+        Returns:
+            The loss (mean over the batch, summed over heads) and the main head's outputs.
+        """
 
 
 def choose_gradients(network: TandemNetwork) -> Gradients:
@@ -38,6 +42,7 @@ def choose_gradients(network: TandemNetwork) -> Gradients:
         layer.kind in ("dense", "flatten") or (layer.kind == "activation" and layer.function in _FROM_OUTPUT)
         for layer in network.architecture.body
     )
+    plain = plain and all(head.takes != "input" for head in network.architecture.heads)
     return DenseGradients(network) if plain else AutogradGradients(network)
 
 
@@ -46,14 +51,16 @@ class AutogradGradients:
 
     def __init__(self, network: TandemNetwork) -> None:
         self._network = network
-        self._parameters = list(network.parameters())
+        self._parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
 
     def __call__(self, inputs: Sequence[Tensor], targets: Tensor, gradients: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Fill ``gradients``; see :class:`Gradients`."""
         outputs = self._network(*inputs)
-        losses = [mean_loss(self._network.architecture, raw, targets) for raw in outputs]
-        loss = losses[0] if len(losses) == 1 else torch.stack(losses).sum()
-        for kept, gradient in zip(gradients, torch.autograd.grad(loss, self._parameters), strict=True):
+        architecture = self._network.architecture
+        loss = batch_loss(architecture, outputs, targets)
+        factor = step_factor(architecture, len(targets))
+        found = torch.autograd.grad(loss if factor == 1 else loss * factor, self._parameters)
+        for kept, gradient in zip(gradients, found, strict=True):
             kept.copy_(gradient)
         return loss.detach(), outputs[0].detach()
 
@@ -69,8 +76,8 @@ class DenseGradients:
             for layer in architecture.body
         ]
         self._heads = [
-            (architecture.is_wide_deep and name == "joint", _Dense(network.module_of(layer), positions))
-            for name, layer in architecture.heads
+            (head.takes == "wide and body", head.weight, _Dense(network.module_of(head.layer), positions))
+            for head in architecture.heads
         ]
 
     def __call__(self, inputs: Sequence[Tensor], targets: Tensor, gradients: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -80,28 +87,30 @@ class DenseGradients:
             for layer in self._layers:
                 values.append(_forward(layer, values[-1]))
             total, main, backward = None, None, None
-            for joint, head in self._heads:
+            for joint, weight, head in self._heads:
                 taken = torch.cat([inputs[0], values[-1]], dim=1) if joint else values[-1]
                 raw = head.forward(taken)
-                loss, gradient = self._differentiate_loss(raw, targets)
+                loss, gradient = self._differentiate_loss(raw, targets, weight)
                 head.store(gradient, taken, gradients)
                 total = loss if total is None else total + loss
                 main = raw if main is None else main
                 if self._layers:
-                    weight = head.weight[:, -values[-1].shape[1] :] if joint else head.weight
-                    arriving = gradient.mm(weight)
+                    kernel = head.weight[:, -values[-1].shape[1] :] if joint else head.weight
+                    arriving = gradient.mm(kernel)
                     backward = arriving if backward is None else backward + arriving
             self._go_back(backward, values, gradients)
         assert total is not None  # noqa: S101  (a network has a head)
         assert main is not None  # noqa: S101
         return total, main
 
-    def _differentiate_loss(self, raw: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Return a head's loss and its gradient with respect to the raw outputs."""
+    def _differentiate_loss(self, raw: Tensor, targets: Tensor, weight: float) -> tuple[Tensor, Tensor]:
+        """Return a head's loss, and the gradient that a step follows with respect to the raw outputs."""
         with torch.enable_grad():
             leaf = raw.detach().requires_grad_()
-            loss = mean_loss(self._architecture, leaf, targets)
-        return loss.detach(), torch.autograd.grad(loss, leaf)[0]
+            loss = weighted(mean_loss(self._architecture, leaf, targets), weight)
+        gradient = torch.autograd.grad(loss, leaf)[0]
+        factor = step_factor(self._architecture, len(targets))
+        return loss.detach(), gradient if factor == 1 else gradient * factor
 
     def _go_back(self, gradient: Tensor | None, values: list[Tensor], gradients: Sequence[Tensor]) -> None:
         """Carry the gradient from the body's output to its first dense layer."""
@@ -124,18 +133,19 @@ class _Dense:
 
     def __init__(self, module: nn.Module, positions: Mapping[int, int]) -> None:
         assert isinstance(module, nn.Linear)  # noqa: S101  (narrows the type)
-        self._positions = positions[id(module.weight)], positions[id(module.bias)]
+        self._weight_position = positions[id(module.weight)]
+        self._bias_position = None if module.bias is None else positions[id(module.bias)]
         self.weight = module.weight.data
-        self._transposed, self._bias = self.weight.t(), module.bias.data
+        self._transposed, self._bias = self.weight.t(), None if module.bias is None else module.bias.data
 
     def forward(self, rows: Tensor) -> Tensor:
-        return torch.addmm(self._bias, rows, self._transposed)
+        return rows.mm(self._transposed) if self._bias is None else torch.addmm(self._bias, rows, self._transposed)
 
     def store(self, gradient: Tensor, rows: Tensor, gradients: Sequence[Tensor]) -> None:
         """Write the gradients of weight and bias."""
-        weight, bias = self._positions
-        torch.mm(gradient.t(), rows, out=gradients[weight])
-        torch.sum(gradient, dim=0, out=gradients[bias])
+        torch.mm(gradient.t(), rows, out=gradients[self._weight_position])
+        if self._bias_position is not None:
+            torch.sum(gradient, dim=0, out=gradients[self._bias_position])
 
 
 def _forward(layer: _Dense | Layer, rows: Tensor) -> Tensor:

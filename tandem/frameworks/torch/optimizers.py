@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tandem.models import Adam, RmsProp, Sgd
+from tandem.models import Constants
+from tandem.optimizers import Adam, AnyOptimizer, RmsProp, Sgd
 
 _KERAS_EPSILON = 1e-7
 
 
-def make_optimizer(declared: Sgd | Adam | RmsProp, parameters: Sequence[nn.Parameter], *, aligned: bool) -> Stepper:
+def make_optimizer(declared: AnyOptimizer, parameters: Sequence[nn.Parameter], constants: Constants) -> Stepper:
     """Return an optimiser for a declaration: Keras's formulas and constants if aligned, else PyTorch's own."""
-    if not aligned:
-        return NativeStepper(declared, parameters)
-    if isinstance(declared, Sgd):
-        return SgdStepper(declared, parameters)
-    if isinstance(declared, Adam):
-        return AdamStepper(declared, parameters)
-    return RmsPropStepper(declared, parameters)
+    aligned, own = OPTIMIZERS[declared.name]
+    if constants == "aligned":
+        return aligned(declared, parameters)
+    return NativeStepper(own(declared, parameters), parameters)
 
 
 class Stepper(ABC):
@@ -154,23 +153,9 @@ class RmsPropStepper(FlatStepper):
 class NativeStepper(Stepper):
     """PyTorch's own optimiser with PyTorch's own defaults for what is not declared."""
 
-    def __init__(self, declared: Sgd | Adam | RmsProp, parameters: Sequence[nn.Parameter]) -> None:
+    def __init__(self, optimizer: torch.optim.Optimizer, parameters: Sequence[nn.Parameter]) -> None:
         self.parameters = list(parameters)
-        self.optimizer: torch.optim.Optimizer
-        if isinstance(declared, Sgd):
-            self.optimizer = torch.optim.SGD(
-                self.parameters,
-                declared.learning_rate,
-                momentum=declared.momentum,
-                nesterov=declared.nesterov,
-            )
-        elif isinstance(declared, Adam):
-            self.optimizer = torch.optim.Adam(
-                self.parameters, declared.learning_rate, betas=(declared.beta_1, declared.beta_2)
-            )
-        else:
-            self.optimizer = torch.optim.RMSprop(self.parameters, declared.learning_rate, alpha=declared.rho)
-
+        self.optimizer = optimizer
         self.gradients = [torch.zeros_like(parameter) for parameter in self.parameters]
         for parameter, gradient in zip(self.parameters, self.gradients, strict=True):
             parameter.grad = gradient
@@ -203,3 +188,23 @@ class NativeStepper(Stepper):
                 tensor = torch.from_numpy(np.array(value))
                 kept_on = parameter.device if tensor.dim() else tensor.device
                 self.optimizer.state[parameter][name] = tensor.to(kept_on)
+
+
+def _own_sgd(declared: Sgd, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
+    return torch.optim.SGD(parameters, declared.learning_rate, momentum=declared.momentum, nesterov=declared.nesterov)
+
+
+def _own_adam(declared: Adam, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
+    return torch.optim.Adam(parameters, declared.learning_rate, betas=(declared.beta_1, declared.beta_2))
+
+
+def _own_rmsprop(declared: RmsProp, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
+    return torch.optim.RMSprop(parameters, declared.learning_rate, alpha=declared.rho)
+
+
+# Name → Keras's formula and constants, and PyTorch's own optimiser.
+OPTIMIZERS: Mapping[str, tuple[Callable[[Any, Any], Stepper], Callable[[Any, Any], torch.optim.Optimizer]]] = {
+    "sgd": (SgdStepper, _own_sgd),
+    "adam": (AdamStepper, _own_adam),
+    "rmsprop": (RmsPropStepper, _own_rmsprop),
+}

@@ -8,9 +8,8 @@ from pathlib import Path
 import torch
 
 from tandem.errors import ModelError
-from tandem.frameworks import Constants
-from tandem.frameworks.torch.layers import TandemNetwork, build
-from tandem.models import Architecture
+from tandem.frameworks.torch.network import TandemNetwork, build
+from tandem.models import Architecture, Constants
 
 FILE = "model.pt"
 

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from tandem.frameworks import Constants
-from tandem.models import Architecture, Layer, initial_weights
+from tandem.frameworks.keras.layers import build_layer, layer_variables
+from tandem.models import Architecture, Constants, initial_weights
 from tandem.records import LayerSummary, ModelSummary
 
 # What `constants: native` leaves different from the other framework, by what a declaration uses.
@@ -27,19 +27,20 @@ def build(architecture: Architecture, *, seed: int, constants: Constants, dtype:
     """Build a model whose outputs are the heads' raw numbers; its ``architecture`` is kept beside it."""
     keras.config.set_floatx(dtype)  # the type of an optimiser's learning rate, too
     keras.utils.set_random_seed(seed % _SEED_RANGE)
-    inputs, body, wide = _inputs(architecture, dtype)
+    inputs, body_input, wide = _inputs(architecture, dtype)
+    body = body_input
     for layer in architecture.body:
-        body = _layer(layer, dtype)(body)
+        body = build_layer(layer, constants, dtype)(body)
     outputs = []
-    for name, head in architecture.heads:
-        joined = body
-        if architecture.is_wide_deep and name == "joint":
-            joined = keras.layers.Concatenate(name="concatenate", dtype=dtype)([wide, body])
-        outputs.append(_layer(head, dtype)(joined))
+    for head in architecture.heads:
+        taken = body_input if head.takes == "input" else body
+        if head.takes == "wide and body":
+            taken = keras.layers.Concatenate(name="concatenate", dtype=dtype)([wide, body])
+        outputs.append(build_layer(head.layer, constants, dtype)(taken))
     model = keras.Model(inputs, outputs, name="tandem")
     model.architecture = architecture
-    if constants == "aligned":
-        load_weights(model, initial_weights(architecture, seed))
+    if constants != "native":
+        load_weights(model, initial_weights(architecture, seed, constants))
     return model
 
 
@@ -53,39 +54,23 @@ def _inputs(architecture: Architecture, dtype: str) -> tuple[list[Any], Any, Any
     return [wide, deep], deep, wide
 
 
-def _layer(layer: Layer, dtype: str) -> keras.layers.Layer:
-    name = layer.name
-    if layer.kind == "dense":
-        return keras.layers.Dense(layer.output_shape[-1], name=name, dtype=dtype)
-    if layer.kind == "activation":
-        return keras.layers.Activation(layer.function, name=name, dtype=dtype)
-    if layer.kind == "flatten":
-        return keras.layers.Flatten(name=name, dtype=dtype)
-    if layer.kind == "dropout":
-        return keras.layers.Dropout(layer.rate, name=name, dtype=dtype, seed=0)
-    if layer.kind == "alpha_dropout":
-        return keras.layers.AlphaDropout(layer.rate, name=name, dtype=dtype, seed=0)
-    return keras.layers.BatchNormalization(name=name, dtype=dtype)
-
-
-def _variables(model: keras.Model) -> dict[str, Any]:
+def named_variables(model: keras.Model) -> dict[str, Any]:
     """Return Keras's variables by "layer/parameter"."""
-    found = {}
-    for layer in model.architecture.layers:
-        held = model.get_layer(layer.name)
-        for parameter in layer.parameters:
-            found[f"{layer.name}/{parameter.name}"] = getattr(held, parameter.name)
-    return found
+    return {
+        f"{layer.name}/{name}": variable
+        for layer in model.architecture.layers
+        for name, variable in layer_variables(layer, model.get_layer(layer.name)).items()
+    }
 
 
 def weights(model: keras.Model) -> dict[str, np.ndarray]:
     """Return copies of all arrays by "layer/parameter"."""
-    return {name: np.array(variable) for name, variable in _variables(model).items()}
+    return {name: np.array(variable) for name, variable in named_variables(model).items()}
 
 
 def load_weights(model: keras.Model, arrays: Mapping[str, np.ndarray]) -> None:
     """Take arrays by "layer/parameter"."""
-    for name, variable in _variables(model).items():
+    for name, variable in named_variables(model).items():
         variable.assign(np.asarray(arrays[name]).astype(variable.dtype))
 
 

@@ -1,0 +1,25 @@
+"""Dropout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydantic import Field
+
+from tandem.declared import Declared
+from tandem.layers.layer import Draft, Example, Place, Shape
+
+
+class Declaration(Declared):
+    """Sets a random share of the inputs to zero while training."""
+
+    rate: float = Field(ge=0, lt=1, description="Share of inputs that are dropped.")
+
+
+def resolve(declared: Declaration, shape: Shape, place: Place) -> Iterator[Draft]:
+    """Yield the layer; it takes samples of any rank."""
+    del place
+    yield Draft("dropout", shape, {"rate": declared.rate})
+
+
+EXAMPLES = (Example({"rate": 0.5}, (6,)), Example({"rate": 0.0}, (3, 4)))

@@ -1,0 +1,26 @@
+"""Threads and versions of NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+
+def set_up(threads: int) -> None:
+    """Fix the number of threads of NumPy's matrix products; before anything else."""
+    threadpool_limits(threads, user_api="blas")
+
+
+def versions() -> dict[str, str]:
+    """Return NumPy's version."""
+    return {"numpy": np.__version__}
+
+
+def device() -> str:
+    """Return what computes, in words."""
+    return "CPU"
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Return whether an error says that the device's memory did not suffice."""
+    return isinstance(error, MemoryError)

@@ -1,23 +1,46 @@
-"""How two frameworks' results on the same test rows compare."""
+"""How the frameworks' results on the same test rows compare."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
+from typing import TypeVar
 
 import numpy as np
 
-from tandem import metrics, titles
+from tandem import metrics
+from tandem.config import MARGINS
+from tandem.correction import ALPHA, holm
+from tandem.folds import fold_differences
+from tandem.hypotheses import (
+    difference_p,
+    equivalence_p,
+    mcnemar,
+    replicates_needed,
+    resampled_p,
+)
 from tandem.records import (
     ComparisonRecord,
+    EquivalenceTest,
     EvaluationRecord,
-    Interval,
+    Margin,
+    McNemarTest,
     MetricDifference,
-    MetricEstimate,
+    Record,
+    Significance,
     Task,
 )
-from tandem.rounding import is_rounding
-from tandem.statistics import resampled_metrics, sample_interval, seed_interval
+from tandem.statistics import (
+    crossed_interval,
+    resampled_differences,
+    resampled_metrics,
+    sample_interval,
+    seed_interval,
+)
+from tandem.verdict import ENOUGH_REPLICATES, Standing, cautions, findings, verdict
+
+Tested = TypeVar("Tested", bound=Record)
 
 
 @dataclass(frozen=True)
@@ -40,22 +63,46 @@ class Results:
         return [number for number in range(len(self.outputs)) if number not in self.record.diverged]
 
 
-def compare(*, experiment: str, description: str, dataset: str, results: Mapping[str, Results]) -> ComparisonRecord:
-    """Compare the results of one or two frameworks.
+def compare(
+    *,
+    experiment: str,
+    description: str,
+    dataset: str,
+    results: Mapping[str, Results],
+    margins: Mapping[str, Margin] | None = None,
+    overlap: float | None = None,
+) -> ComparisonRecord:
+    """Compare the results of any number of frameworks, each with every other.
 
-    Differences are second framework minus first, over the replicates that finished in both: over test samples
-    by a bootstrap that draws the same rows for both, over seeds by Student's t on the paired differences.
+    Differences are later framework minus earlier, over the replicates that finished in both: over test samples by a
+    bootstrap that draws the same rows for both, over seeds by Student's t on the paired differences, over both by
+    a bootstrap of rows and replicates. p-values are corrected for all comparisons of their kind: all metrics and
+    pairs.
+
+    Args:
+        experiment, description, dataset: what is compared.
+        results: by framework, in the order of the suite.
+        margins: metric → what counts as equivalent; those left out are as in :data:`tandem.config.MARGINS`.
+        overlap: of the replicates' training rows, see :func:`tandem.statistics.variance_factor`; None: that of the
+            folds on which they were trained, 0 without folds.
     """
     names = tuple(results)
     task = results[names[0]].record.task
-    differences: tuple[MetricDifference, ...] = ()
-    both_wrong: int | None = None
-    only_wrong: dict[str, int] = {}
-    if len(names) == 2:
-        differences = _differences(task, names, results)
-        both_wrong, only_wrong = _shared_mistakes(task, names, results)
+    allowed: Mapping[str, Margin] = {**MARGINS, **(margins or {})}
+    pairs = list(combinations(names, 2))
+    if overlap is None:
+        folds = results[names[0]].record.folds
+        overlap = 0.0 if folds is None else folds.overlap
+    samples = _Samples(task, results)
+    differences = [difference for pair in pairs for difference in _differences(pair, samples, allowed, overlap=overlap)]
+    differences = _corrected(differences, "seeds_test")
+    differences = _corrected(differences, "both_test")
+    differences = _corrected_equivalence(differences)
+    labels = [test for pair in pairs if (test := _labels(task, pair, results)) is not None]
+    all_wrong, only_wrong = _shared_mistakes(task, names, results) if pairs else (None, {})
     main = metrics.MAIN_METRIC[task]
-    estimates = {name: result.record.estimates for name, result in results.items()}
+    found = [difference for difference in differences if difference.metric == main]
+    standings = {name: _standing(result, main) for name, result in results.items()}
     return ComparisonRecord(
         experiment=experiment,
         description=description,
@@ -63,49 +110,132 @@ def compare(*, experiment: str, description: str, dataset: str, results: Mapping
         task=task,
         frameworks=names,
         main_metric=main,
-        verdict=verdict(main, results, differences),
-        estimates=estimates,
-        differences=differences,
-        both_wrong=both_wrong,
+        verdict=verdict(main, standings, found),
+        estimates={name: result.record.estimates for name, result in results.items()},
+        differences=tuple(differences),
+        fold_differences=fold_differences({name: result.record.folds for name, result in results.items()}),
+        all_wrong=all_wrong,
         only_wrong=only_wrong,
+        mcnemar=tuple(_corrected(labels, "test")),
+        cautions=cautions(standings, found),
+        findings=findings(found),
     )
 
 
-def _differences(task: Task, names: tuple[str, ...], results: Mapping[str, Results]) -> tuple[MetricDifference, ...]:
-    first, second = (results[name] for name in names)
+def _standing(result: Results, metric: str) -> Standing:
+    estimate = next(estimate for estimate in result.record.estimates if estimate.metric == metric)
+    return Standing(estimate.samples, len(result.outputs), len(result.record.diverged))
+
+
+class _Samples:
+    """The frameworks' metrics on bootstrap resamples of the test rows, worked out once for all pairs."""
+
+    def __init__(self, task: Task, results: Mapping[str, Results]) -> None:
+        self.task = task
+        self.results = results
+        self._known: dict[tuple[str, tuple[int, ...]], tuple[dict[str, float], dict[str, np.ndarray]]] = {}
+
+    def __call__(self, name: str, replicates: Sequence[int]) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+        key = name, tuple(replicates)
+        if key not in self._known:
+            result = self.results[name]
+            outputs = [result.outputs[number] for number in replicates]
+            self._known[key] = resampled_metrics(self.task, result.targets, outputs)
+        return self._known[key]
+
+
+def _differences(
+    pair: tuple[str, str], samples: _Samples, margins: Mapping[str, Margin], *, overlap: float
+) -> list[MetricDifference]:
+    task, (first, second) = samples.task, (samples.results[name] for name in pair)
     shared = _shared(first, second)
     if not shared:
-        return ()
-    values, resamples, each = [], [], []
-    for result in (first, second):
-        outputs = [result.outputs[number] for number in shared]
-        point, draws = resampled_metrics(task, result.targets, outputs)
-        values.append(point)
-        resamples.append(draws)
-        each.append([metrics.compute(task, result.targets, output) for output in outputs])
-    return tuple(
-        MetricDifference(
-            metric=name,
-            higher_is_better=name in metrics.HIGHER_IS_BETTER,
-            first=names[0],
-            second=names[1],
-            samples=sample_interval(
-                values[1][name] - values[0][name], resamples[1][name] - resamples[0][name], len(first.targets)
-            ),
-            seeds=seed_interval([b[name] - a[name] for a, b in zip(*each, strict=True)]),
+        return []
+    outputs = [[result.outputs[number] for number in shared] for result in (first, second)]
+    points, resamples = zip(*(samples(name, shared) for name in pair), strict=True)
+    each = [[metrics.compute(task, first.targets, output) for output in given] for given in outputs]
+    crossed = resampled_differences(task, first.targets, *outputs) if len(shared) >= ENOUGH_REPLICATES else None
+    rows, made = len(first.targets), []
+    for name in metrics.METRICS[task]:
+        paired = [b[name] - a[name] for a, b in zip(*each, strict=True)]
+        value = points[1][name] - points[0][name]
+        seeds = seed_interval(paired, overlap=overlap)
+        if seeds is not None and overlap:
+            seeds = seeds.model_copy(update={"over": "folds"})
+        made.append(
+            MetricDifference(
+                metric=name,
+                higher_is_better=name in metrics.HIGHER_IS_BETTER,
+                first=pair[0],
+                second=pair[1],
+                samples=sample_interval(value, resamples[1][name] - resamples[0][name], rows),
+                seeds=seeds,
+                both=None if crossed is None else crossed_interval(value, crossed[name], rows),
+                values=(points[0][name], points[1][name]),
+                each=dict(zip(shared, paired, strict=True)),
+                deviation=None if seeds is None else float(np.std(paired, ddof=1)),
+                seeds_test=_alone(difference_p(paired, overlap=overlap)),
+                both_test=_alone(resampled_p(crossed[name])) if crossed is not None and np.isfinite(value) else None,
+                equivalence=_equivalence(paired, margins[name], [a[name] for a in each[0]], overlap=overlap),
+                overlap=overlap,
+            )
         )
-        for name in metrics.METRICS[task]
-    )
+    return made
+
+
+def _equivalence(
+    paired: Sequence[float], margin: Margin, first: Sequence[float], *, overlap: float
+) -> EquivalenceTest | None:
+    """Test equivalence; a relative margin is a share of the first framework's mean over the same replicates."""
+    reach = margin.size * abs(float(np.mean(first))) if margin.relative else margin.size
+    p = equivalence_p(paired, reach, overlap=overlap)
+    interval = seed_interval(paired, level=1 - 2 * ALPHA, overlap=overlap)
+    if p is None or interval is None:
+        return None
+    deviation = float(np.std(paired, ddof=1))
+    needed = None if p < ALPHA else replicates_needed(float(np.mean(paired)), deviation, reach, overlap=overlap)
+    test = Significance(p=p, adjusted=p, comparisons=1)
+    return EquivalenceTest(margin=margin, reach=reach, interval=interval, test=test, needed=needed)
+
+
+def _alone(p: float | None) -> Significance | None:
+    return None if p is None else Significance(p=p, adjusted=p, comparisons=1)
+
+
+def _corrected(records: Sequence[Tested], field: str) -> list[Tested]:
+    """Correct one kind of p-value for all records that have it."""
+    tests: list[Significance | None] = [getattr(record, field) for record in records]
+    corrected = iter(holm([test.p for test in tests if test is not None]))
+    return [
+        record if test is None else record.model_copy(update={field: next(corrected)})
+        for record, test in zip(records, tests, strict=True)
+    ]
+
+
+def _corrected_equivalence(differences: Sequence[MetricDifference]) -> list[MetricDifference]:
+    tests = [difference.equivalence for difference in differences]
+    corrected = iter(_corrected([test for test in tests if test is not None], "test"))
+    return [
+        difference if test is None else difference.model_copy(update={"equivalence": next(corrected)})
+        for difference, test in zip(differences, tests, strict=True)
+    ]
 
 
 def _shared(first: Results, second: Results) -> list[int]:
     return [number for number in first.finished if number in second.finished]
 
 
-def _mean(metric: str, result: Results, replicates: Sequence[int]) -> float:
-    """Return a main metric over some replicates; main metrics are averages over samples."""
-    task, outputs = result.record.task, result.outputs
-    return float(np.mean([metrics.compute(task, result.targets, outputs[i])[metric] for i in replicates]))
+def _right(result: Results, replicates: Sequence[int]) -> np.ndarray:
+    """Return (replicates, n): whether the most probable class is the label."""
+    return np.asarray(result.outputs[list(replicates)].argmax(axis=2) == result.targets)
+
+
+def _labels(task: Task, pair: tuple[str, str], results: Mapping[str, Results]) -> McNemarTest | None:
+    first, second = (results[name] for name in pair)
+    shared = _shared(first, second)
+    if task != "classification" or not shared:
+        return None
+    return mcnemar(*pair, shared, _right(first, shared), _right(second, shared))
 
 
 def _shared_mistakes(
@@ -113,88 +243,7 @@ def _shared_mistakes(
 ) -> tuple[int | None, dict[str, int]]:
     if task != "classification" or any(0 in results[name].record.diverged for name in names):
         return None, {}
-    wrong = [results[name].outputs[0].argmax(axis=1) != results[name].targets for name in names]
-    only = {names[0]: int((wrong[0] & ~wrong[1]).sum()), names[1]: int((wrong[1] & ~wrong[0]).sum())}
-    return int((wrong[0] & wrong[1]).sum()), only
-
-
-def verdict(main: str, results: Mapping[str, Results], differences: Sequence[MetricDifference]) -> str:
-    """Say in a sentence how the results compare by the main metric."""
-    diverged = {name: result.record.diverged for name, result in results.items() if result.record.diverged}
-    title = titles.METRICS[main]
-    values = {name: _estimate(result.record.estimates, main) for name, result in results.items()}
-    found = next((difference for difference in differences if difference.metric == main), None)
-    if found is not None:
-        shared = _shared(results[found.first], results[found.second])
-        means = {name: _mean(main, results[name], shared) for name in (found.first, found.second)}
-        over = " over the replicates that finished in both" if diverged else ""
-        parts = [_verdict_of_two(found, title, values, means, over)]
-    else:
-        parts = [
-            f"{titles.FRAMEWORKS[name]} reaches {title} {_interval(interval)} on the test rows"
-            for name, interval in values.items()
-            if interval.value is not None
-        ]
-    for name, replicates in diverged.items():
-        total = len(results[name].outputs)
-        parts.append(f"{titles.FRAMEWORKS[name]} diverged in {len(replicates)} of {total} replicates")
-    return "; ".join(parts) + "."
-
-
-def _verdict_of_two(
-    found: MetricDifference, title: str, values: Mapping[str, Interval], means: Mapping[str, float], over: str
-) -> str:
-    """Claim a difference only where it holds over the test samples and, with replicates, over the seeds."""
-    first, second = titles.FRAMEWORKS[found.first], titles.FRAMEWORKS[found.second]
-    if found.samples.low == found.samples.high == 0:
-        return (
-            f"{first} and {second} do equally well on every test row: {title} {_interval(values[found.first])} in both"
-        )
-    if is_rounding(found.samples, values[found.first].value, values[found.second].value):
-        return f"{first} and {second} agree to rounding: {title} {_interval(values[found.first])} in both"
-    numbers = (
-        f"{title} {_format(means[found.first])} in {first} and {_format(means[found.second])} in {second}{over}, "
-        f"difference {_interval(found.samples)}"
-    )
-    if not _excludes_zero(found.samples):
-        return f"No difference can be told between {first} and {second} on these test rows: {numbers}"
-    higher = (found.samples.value or 0) > 0
-    better, worse = (second, first) if higher == found.higher_is_better else (first, second)
-    if found.seeds is None:
-        return (
-            f"The one {better} network does better than the one {worse} network on these test rows: {numbers}; "
-            "a single seed cannot tell whether the frameworks differ"
-        )
-    if _excludes_zero(found.seeds):
-        return f"{better} does better than {worse} on these test rows, and over seeds: {numbers}; {_seeds(found.seeds)}"
-    return (
-        f"These {better} networks do better than these {worse} networks on the test rows, but over seeds no difference "
-        f"can be told between the frameworks: {numbers}; {_seeds(found.seeds)}"
-    )
-
-
-def _excludes_zero(interval: Interval) -> bool:
-    return interval.low is not None and interval.high is not None and not interval.low <= 0 <= interval.high
-
-
-def _seeds(interval: Interval) -> str:
-    return f"over {interval.n} seeds {_format(interval.low)} to {_format(interval.high)}"
-
-
-def _estimate(estimates: Sequence[MetricEstimate], metric: str) -> Interval:
-    return next(estimate.samples for estimate in estimates if estimate.metric == metric)
-
-
-def _format(value: float | None) -> str:
-    if value is None:
-        return "none"
-    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-    return text.replace("-", "−")
-
-
-def _interval(interval: Interval) -> str:
-    percent = f"{100 * interval.level:g}\N{NO-BREAK SPACE}%"
-    return (
-        f"{_format(interval.value)} ({percent} interval over {interval.n:,} test samples: "
-        f"{_format(interval.low)} to {_format(interval.high)})"
-    )
+    wrong = {name: ~_right(results[name], [0])[0] for name in names}
+    together = np.stack(list(wrong.values())).sum(axis=0)
+    only = {name: int((mistaken & (together == 1)).sum()) for name, mistaken in wrong.items()}
+    return int((together == len(names)).sum()), only

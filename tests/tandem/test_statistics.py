@@ -6,8 +6,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tandem import metrics
-from tandem.statistics import LEVEL, RESAMPLES, resampled_metrics, sample_interval, seed_interval
+from tandem import metrics, statistics
+from tandem.statistics import (
+    LEVEL,
+    RESAMPLES,
+    crossed_interval,
+    resampled_differences,
+    resampled_metrics,
+    sample_interval,
+    seed_interval,
+)
 
 
 def interval(task, targets, outputs, metric):
@@ -160,3 +168,85 @@ def test_equal_seeds_give_an_interval_without_width():
 @pytest.mark.parametrize("values", [[], [0.5]])
 def test_fewer_than_two_seeds_have_no_interval(values):
     assert seed_interval(values) is None
+
+
+def test_an_interval_of_another_level_and_over_folds_is_students_t_too():
+    values = [1.0, 1.5, 1.2, 0.9, 1.1]
+    found = seed_interval(values, level=0.9)
+    assert (found.low, found.high) == pytest.approx(stats.t.interval(0.9, 4, np.mean(values), stats.sem(values)))
+    error = np.std(values, ddof=1) * np.sqrt(1 / 5 + 1 / 4)  # five folds: n_test / n_train is 1/4
+    folds = seed_interval(values, overlap=1 / 4)
+    assert (folds.low, folds.high) == pytest.approx(stats.t.interval(LEVEL, 4, np.mean(values), error))
+
+
+def both(targets, first, second, metric="mse", task="regression"):
+    (one, _), (other, _) = (resampled_metrics(task, targets, outputs) for outputs in (first, second))
+    resamples = resampled_differences(task, targets, first, second)
+    return crossed_interval(other[metric] - one[metric], resamples[metric], len(targets)), resamples[metric]
+
+
+def simulated(generator, rows, replicates, of_rows, of_replicates):
+    """Return targets of 0 and outputs whose squared errors differ by row and by replicate effects around 0."""
+    effect = of_rows * generator.normal(size=rows) + of_replicates * generator.normal(size=(replicates, 1))
+    return np.zeros(rows), list(np.sqrt(np.full((replicates, rows), 10.0))), list(np.sqrt(10.0 + effect))
+
+
+@pytest.mark.parametrize(("of_rows", "of_replicates"), [(1.0, 0.02), (0.05, 0.3), (1.0, 0.15)])
+def test_the_interval_over_rows_and_replicates_covers_what_varies(monkeypatch, of_rows, of_replicates):
+    """The bootstrap of 10 replicates is a little narrow: it has (n - 1)/n of their variance, and no t."""
+    monkeypatch.setattr(statistics, "RESAMPLES", 300)
+    generator = np.random.default_rng(9)
+    covered = []
+    for _ in range(150):
+        drawn = resampled_differences("regression", *simulated(generator, 60, 10, of_rows, of_replicates))["mse"]
+        low, high = np.quantile(drawn, [0.025, 0.975])
+        covered.append(low <= 0 <= high)
+    assert 0.86 <= np.mean(covered) <= 1.0
+
+
+def test_over_replicates_that_differ_the_interval_is_wider_than_over_rows_alone():
+    generator = np.random.default_rng(10)
+    targets, first, second = simulated(generator, 400, 8, 0.1, 0.5)
+    found, _ = both(targets, first, second)
+    alone = [resampled_metrics("regression", targets, outputs)[1]["mse"] for outputs in (first, second)]
+    low, high = np.quantile(alone[1] - alone[0], [0.025, 0.975])
+    assert found.high - found.low > 5 * (high - low)
+    assert (found.over, found.n) == ("test samples and seeds", 400)
+
+
+def test_equal_replicates_leave_the_rows_alone_to_vary():
+    generator = np.random.default_rng(11)
+    targets = generator.normal(size=200)
+    first, second = [targets + 1.0] * 6, [targets + generator.normal(1, 0.1, 200)] * 6
+    _, resamples = both(targets, first, second)
+    alone = [resampled_metrics("regression", targets, outputs)[1]["mse"] for outputs in (first, second)]
+    assert resamples == pytest.approx(alone[1] - alone[0])
+
+
+@pytest.mark.parametrize("metric", ["mse", "rmse", "mae", "r2"])
+def test_differences_over_both_are_metrics_of_rows_and_replicates_drawn_with_replacement(metric):
+    generator = np.random.default_rng(12)
+    targets = generator.normal(size=60)
+    first, second = ([targets + generator.normal(0, width, 60) for _ in range(5)] for width in (1.0, 0.8))
+    _, resamples = both(targets, first, second, metric)
+    expected = []
+    for _ in range(1000):
+        rows, replicates = generator.integers(0, 60, 60), generator.integers(0, 5, 5)
+        drawn = [resample(targets, outputs, rows, replicates) for outputs in (first, second)]
+        expected.append(drawn[1][metric] - drawn[0][metric])
+    assert np.mean(resamples) == pytest.approx(np.mean(expected), abs=0.1 * np.std(expected))
+    assert np.std(resamples) == pytest.approx(np.std(expected), rel=0.1)
+
+
+def resample(targets, outputs, rows, replicates):
+    errors = np.concatenate([(outputs[i] - targets)[rows] for i in replicates])
+    squared = np.mean(errors**2)
+    r2 = 1 - squared / np.var(targets[rows])
+    return {"mse": squared, "rmse": np.sqrt(squared), "mae": np.mean(np.abs(errors)), "r2": r2}
+
+
+def test_classes_are_resampled_over_both_too():
+    labels = np.zeros(100, dtype=int)
+    right, wrong = np.tile([0.9, 0.1], (100, 1)), np.tile([0.2, 0.8], (100, 1))
+    found, _ = both(labels, [wrong] * 5, [right] * 5, "accuracy", "classification")
+    assert (found.low, found.value, found.high) == (1, 1, 1)

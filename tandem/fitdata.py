@@ -53,6 +53,17 @@ def load_fit(fit: Path, scaler: Path, fold: int = 0, dtype: str = "float32") -> 
     return FitData(part("train"), part("valid"), description)
 
 
+def load_training_rows(fit: Path, scaler: Path, positions: np.ndarray, fold: int = 0, dtype: str = "float32") -> Rows:
+    """Load some training rows of a fold, scaled, by their positions among them; the others are not read.
+
+    Raises:
+        DataError: a file is missing or damaged.
+    """
+    rows = load_array(fit / "folds" / str(fold) / "train.npy")[positions]
+    features, targets = (np.asarray(load_array(fit / f"{name}.npy")[rows]) for name in ("features", "targets"))
+    return Rows(load_scaler(scaler, fold).transform(features, dtype), _typed(targets, dtype))
+
+
 def load_test(test: Path, scaler: Path, fold: int = 0, dtype: str = "float32") -> Rows:
     """Load the test rows, scaled. Only ``evaluate`` calls it."""
     features, targets = load_array(test / "features.npy"), load_array(test / "targets.npy")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import numpy as np
 
 from tandem.config import Standardize
+from tandem.missing import fill_missing
 from tandem.records import FeatureRange, Record, ScalingSummary
 
 _CHUNK_ROWS = 4096
@@ -16,13 +17,15 @@ _CHUNK_ROWS = 4096
 class Scaler(Record):
     """Maps features x to (x - center) / scale.
 
-    ``center`` and ``scale`` hold one number for all features, or one for each in C order.
+    ``center`` and ``scale`` hold one number for all features, or one for each in C order; ``fill`` what a missing
+    value (NaN) of each becomes before, and is empty where none may be missing.
     """
 
     method: Literal["zscore", "minmax", "none"]
     per: Literal["feature", "all"]
     center: tuple[float, ...]
     scale: tuple[float, ...]
+    fill: tuple[float, ...] = ()
 
     def transform(self, features: np.ndarray, dtype: str = "float32") -> np.ndarray:
         """Return scaled features (n, *shape), computed in float64 and rounded once to ``dtype``."""
@@ -30,11 +33,12 @@ class Scaler(Record):
         center, scale = (np.array(values).reshape(shape) for values in (self.center, self.scale))
         scaled = np.empty(features.shape, dtype=dtype)
         for part in _chunks(len(features)):
-            scaled[part] = (features[part].astype(np.float64) - center) / scale
+            raw = fill_missing(features[part].astype(np.float64), self.fill)
+            scaled[part] = (raw - center) / scale
         return scaled
 
 
-def fit_scaler(features: np.ndarray, rows: np.ndarray, declared: Standardize) -> Scaler:
+def fit_scaler(features: np.ndarray, rows: np.ndarray, declared: Standardize, keep: Sequence[int] = ()) -> Scaler:
     """Fit a scaler on some rows of the features.
 
     z-score: mean and standard deviation (of the population, as scikit-learn's StandardScaler takes it);
@@ -44,16 +48,29 @@ def fit_scaler(features: np.ndarray, rows: np.ndarray, declared: Standardize) ->
         features: (n, *shape), raw units.
         rows: indices of the training rows.
         declared: method, and one scale for each feature or for all together.
+        keep: positions (C order) of features that are left as they are, codes of categories for instance; they
+            do not count where one scale serves for all.
     """
     size = int(np.prod(features.shape[1:]))
-    if declared.method == "none":
-        return Scaler(method="none", per=declared.per, center=(0.0,), scale=(1.0,))
+    scaled = np.setdiff1d(np.arange(size), np.asarray(keep, dtype=np.int64))
+    if declared.method == "none" or len(scaled) == 0:
+        return Scaler(method=declared.method, per=declared.per, center=(0.0,), scale=(1.0,))
+    if len(scaled) < size:
+        numeric = features.reshape(len(features), -1)[:, scaled]
+        return _spread(fit_scaler(numeric, rows, declared), scaled, size)
     low, mean, high, deviation = _statistics(features, rows, declared.per)
     center, scale = (mean, deviation) if declared.method == "zscore" else (low, high - low)
     varies = high > low  # the deviation of equal numbers is not always 0: their mean is rounded
     center, scale = np.where(varies, center, low), np.where(varies & (scale > 0), scale, 1.0)
     assert center.size in (1, size)  # noqa: S101  (one for all features, or one for each)
     return Scaler(method=declared.method, per=declared.per, center=tuple(center.tolist()), scale=tuple(scale.tolist()))
+
+
+def _spread(scaler: Scaler, positions: np.ndarray, size: int) -> Scaler:
+    """Return a scaler of ``size`` features that scales those at ``positions`` and leaves the others alone."""
+    center, scale = np.zeros(size), np.ones(size)
+    center[positions], scale[positions] = scaler.center, scaler.scale
+    return Scaler(method=scaler.method, per=scaler.per, center=tuple(center.tolist()), scale=tuple(scale.tolist()))
 
 
 def summarize_scaling(

@@ -65,6 +65,30 @@ def test_rows_outside_the_training_rows_change_nothing(method, per):
     assert fit_scaler(other, ROWS, declared) != fit_scaler(FEATURES, ROWS, declared)
 
 
+@pytest.mark.parametrize("method", PEERS)
+def test_kept_features_stay_as_they_are_and_the_others_scale_as_ever(method):
+    codes = np.random.default_rng(3).integers(0, 9, (9_000, 2)).astype(float)
+    features = np.column_stack([FEATURES[:, :2], codes[:, 0], FEATURES[:, 2:], codes[:, 1]])
+    scaled = fit_scaler(features, ROWS, Standardize(method=method), keep=(2, 5)).transform(features, "float64")
+    assert np.array_equal(scaled[:, [2, 5]], codes)
+    expected = fit_scaler(FEATURES, ROWS, Standardize(method=method)).transform(FEATURES, "float64")
+    assert np.array_equal(scaled[:, [0, 1, 3, 4]], expected)
+
+
+def test_kept_features_do_not_count_in_one_scale_for_all():
+    declared = Standardize(method="zscore", per="all")
+    features = np.column_stack([FEATURES[:, :2], np.full(9_000, 1e9)])
+    scaler = fit_scaler(features, ROWS, declared, keep=(2,))
+    (center,), (scale,) = (getattr(fit_scaler(FEATURES[:, :2], ROWS, declared), name) for name in ("center", "scale"))
+    assert scaler.center == (center, center, 0.0)
+    assert scaler.scale == (scale, scale, 1.0)
+
+
+def test_features_that_are_all_kept_are_not_scaled():
+    scaler = fit_scaler(FEATURES, ROWS, Standardize(method="zscore"), keep=range(4))
+    assert np.array_equal(scaler.transform(FEATURES, "float64"), FEATURES)
+
+
 @pytest.mark.parametrize("per", ["feature", "all"])
 def test_images_of_bytes_are_scaled_without_overflow(per):
     images = np.random.default_rng(2).integers(0, 256, (5_000, 3, 2), dtype=np.uint8)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import functools
 import importlib
+import json
 import pkgutil
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 from tandem.datasets.source import Options, Rows, Source
+from tandem.records import Description
 
-__all__ = ["Options", "Rows", "Source", "source", "source_names"]
+__all__ = ["Description", "Options", "Rows", "Source", "describe", "read_options", "source", "source_names"]
 
-_SHARED_MODULES = {"source", "download"}
+_SHARED_MODULES = {"source", "download", "own", "tables", "inference"}
 
 
 @functools.cache
@@ -34,6 +37,26 @@ def source(name: str) -> Source:
     if not isinstance(found, Source):
         raise TypeError(f"tandem/datasets/{name}.py: SOURCE is no Source")
     return found
+
+
+def read_options(name: str, declared: Mapping[str, Any]) -> Options:
+    """Check the settings of a source.
+
+    Raises:
+        ValidationError: they are wrong.
+        KeyError: there is no such source.
+    """
+    return source(name).options.model_validate_json(json.dumps(declared, default=str))
+
+
+def describe(name: str, declared: Mapping[str, Any]) -> Description:
+    """Say what the data of a source is, given its settings; nothing is read.
+
+    Raises:
+        ValidationError: the settings are wrong.
+        KeyError: there is no such source.
+    """
+    return source(name).describe(read_options(name, declared))
 
 
 def all_sources() -> Mapping[str, Source]:

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from tandem.datasets.source import ArraySource, Options, Rows
+from tandem.datasets.source import ArraySource, KnownSource, Options, Rows, numeric_columns
+from tandem.records import Description
 
 _MEASURES = (
     "radius", "texture", "perimeter", "area", "smoothness", "compactness", "concavity", "concave points",
@@ -14,7 +15,7 @@ _MEASURES = (
 )  # fmt: skip
 
 
-class _BreastCancer(ArraySource):
+class _BreastCancer(ArraySource, KnownSource):
     def make(self, options: Options) -> tuple[Rows, None]:
         from sklearn.datasets import load_breast_cancer
 
@@ -23,16 +24,18 @@ class _BreastCancer(ArraySource):
 
 
 SOURCE = _BreastCancer(
-    title="Breast cancer Wisconsin (diagnostic)",
-    reference="W. Street, W. Wolberg and O. Mangasarian, UCI Machine Learning Repository, 1995; "
-    "as shipped with scikit-learn",
-    task="classification",
-    feature_shape=(30,),
-    feature_names=(
-        *(f"mean {name}" for name in _MEASURES),
-        *(f"{name} error" for name in _MEASURES),
-        *(f"worst {name}" for name in _MEASURES),
+    Description(
+        title="Breast cancer Wisconsin (diagnostic)",
+        reference="W. Street, W. Wolberg and O. Mangasarian, UCI Machine Learning Repository, 1995; "
+        "as shipped with scikit-learn",
+        task="classification",
+        feature_shape=(30,),
+        columns=numeric_columns(
+            *(f"mean {name}" for name in _MEASURES),
+            *(f"{name} error" for name in _MEASURES),
+            *(f"worst {name}" for name in _MEASURES),
+        ),
+        class_names=("malignant", "benign"),
+        target_name="diagnosis",
     ),
-    class_names=("malignant", "benign"),
-    target_name="diagnosis",
 )

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from tandem.datasets.download import MIRROR_VARIABLE, RemoteFile, fetch_file
-from tandem.datasets.source import Options, Rows, Source
+from tandem.datasets.source import KnownSource, Options, Rows, numeric_columns
 from tandem.errors import DataError
+from tandem.records import Description
 
 ARCHIVE = RemoteFile(
     "california_housing/cal_housing.tgz",
@@ -28,7 +29,7 @@ TABLE = RemoteFile(
 _COLUMNS = 9
 
 
-class _CaliforniaHousing(Source):
+class _CaliforniaHousing(KnownSource):
     def fetch(self, directory: Path, options: Options) -> None:
         if os.environ.get(MIRROR_VARIABLE):
             fetch_file(TABLE, directory)
@@ -63,12 +64,14 @@ class _CaliforniaHousing(Source):
 
 
 SOURCE = _CaliforniaHousing(
-    title="California housing",
-    reference="R. Kelley Pace and R. Barry, Sparse spatial autoregressions, 1997; StatLib",
-    task="regression",
-    feature_shape=(8,),
-    feature_names=(
-        "MedInc", "HouseAge", "AveRooms", "AveBedrms", "Population", "AveOccup", "Latitude", "Longitude",
+    Description(
+        title="California housing",
+        reference="R. Kelley Pace and R. Barry, Sparse spatial autoregressions, 1997; StatLib",
+        task="regression",
+        feature_shape=(8,),
+        columns=numeric_columns(
+            "MedInc", "HouseAge", "AveRooms", "AveBedrms", "Population", "AveOccup", "Latitude", "Longitude",
+        ),
+        target_name="median house value ($100,000)",
     ),
-    target_name="median house value ($100,000)",
 )  # fmt: skip

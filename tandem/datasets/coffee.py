@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from tandem.datasets.source import ArraySource, Options, Rows
+from tandem.datasets.source import ArraySource, KnownSource, Options, Rows, numeric_columns
+from tandem.records import Description
 
 
 class CoffeeOptions(Options):
@@ -34,20 +35,22 @@ def draw(samples: int, seed: int) -> Rows:
     return Rows(np.column_stack([temperature, duration]), good.astype(np.int64))
 
 
-class _Coffee(ArraySource):
+class _Coffee(ArraySource, KnownSource):
     def make(self, options: Options) -> tuple[Rows, Rows]:
         assert isinstance(options, CoffeeOptions)  # noqa: S101  (narrows the type)
         return draw(options.samples, options.seed), draw(options.test_samples, options.seed + 1)
 
 
 SOURCE = _Coffee(
-    title="Coffee roasting",
-    reference="made by rule, after the roasting example of the Machine Learning Specialization (A. Ng, 2022)",
-    task="classification",
-    feature_shape=(2,),
-    feature_names=("temperature (°C)", "duration (min)"),
-    class_names=("bad roast", "good roast"),
-    target_name="roast",
+    Description(
+        title="Coffee roasting",
+        reference="made by rule, after the roasting example of the Machine Learning Specialization (A. Ng, 2022)",
+        task="classification",
+        feature_shape=(2,),
+        columns=numeric_columns("temperature (°C)", "duration (min)"),
+        class_names=("bad roast", "good roast"),
+        target_name="roast",
+        own_test=True,
+    ),
     options=CoffeeOptions,
-    own_test=True,
 )

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from tandem.datasets.source import ArraySource, Options, Rows
+from tandem.datasets.source import ArraySource, KnownSource, Options, Rows, numeric_columns
+from tandem.records import Description
 
 
-class _Diabetes(ArraySource):
+class _Diabetes(ArraySource, KnownSource):
     def make(self, options: Options) -> tuple[Rows, None]:
         from sklearn.datasets import load_diabetes
 
@@ -18,11 +19,13 @@ class _Diabetes(ArraySource):
 
 
 SOURCE = _Diabetes(
-    title="Diabetes progression",
-    reference="B. Efron, T. Hastie, I. Johnstone and R. Tibshirani, Least angle regression, 2004; "
-    "as shipped with scikit-learn",
-    task="regression",
-    feature_shape=(10,),
-    feature_names=("age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6"),
-    target_name="disease progression one year after baseline",
+    Description(
+        title="Diabetes progression",
+        reference="B. Efron, T. Hastie, I. Johnstone and R. Tibshirani, Least angle regression, 2004; "
+        "as shipped with scikit-learn",
+        task="regression",
+        feature_shape=(10,),
+        columns=numeric_columns("age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6"),
+        target_name="disease progression one year after baseline",
+    ),
 )

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from tandem.datasets.source import ArraySource, Options, Rows
+from tandem.datasets.source import ArraySource, KnownSource, Options, Rows
+from tandem.records import Description
 
 
-class _Digits(ArraySource):
+class _Digits(ArraySource, KnownSource):
     def make(self, options: Options) -> tuple[Rows, None]:
         from sklearn.datasets import load_digits
 
@@ -18,10 +19,12 @@ class _Digits(ArraySource):
 
 
 SOURCE = _Digits(
-    title="Optical recognition of handwritten digits",
-    reference="E. Alpaydin and C. Kaynak, UCI Machine Learning Repository, 1998; as shipped with scikit-learn",
-    task="classification",
-    feature_shape=(8, 8),
-    class_names=tuple(str(digit) for digit in range(10)),
-    target_name="digit",
+    Description(
+        title="Optical recognition of handwritten digits",
+        reference="E. Alpaydin and C. Kaynak, UCI Machine Learning Repository, 1998; as shipped with scikit-learn",
+        task="classification",
+        feature_shape=(8, 8),
+        class_names=tuple(str(digit) for digit in range(10)),
+        target_name="digit",
+    ),
 )

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from tandem.datasets.download import RemoteFile, fetch_file
-from tandem.datasets.source import Options, Rows, Source
+from tandem.datasets.source import KnownSource, Options, Rows
 from tandem.errors import DataError
+from tandem.records import Description
 
 _SITES = (
     "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
@@ -50,7 +51,7 @@ def read_idx(path: Path) -> np.ndarray:
     return values.reshape(shape)
 
 
-class _FashionMnist(Source):
+class _FashionMnist(KnownSource):
     def fetch(self, directory: Path, options: Options) -> None:
         for file in FILES:
             fetch_file(file, directory)
@@ -65,13 +66,15 @@ class _FashionMnist(Source):
 
 
 SOURCE = _FashionMnist(
-    title="Fashion-MNIST",
-    reference="H. Xiao, K. Rasul and R. Vollgraf, arXiv:1708.07747, 2017; MIT licence, Zalando SE",
-    task="classification",
-    feature_shape=(28, 28),
-    class_names=(
-        "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+    Description(
+        title="Fashion-MNIST",
+        reference="H. Xiao, K. Rasul and R. Vollgraf, arXiv:1708.07747, 2017; MIT licence, Zalando SE",
+        task="classification",
+        feature_shape=(28, 28),
+        class_names=(
+            "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+        ),
+        target_name="article",
+        own_test=True,
     ),
-    target_name="article",
-    own_test=True,
 )  # fmt: skip

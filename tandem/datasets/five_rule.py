@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from tandem.datasets.source import ArraySource, Options, Rows
+from tandem.datasets.source import ArraySource, KnownSource, Options, Rows, numeric_columns
+from tandem.records import Description
 
 
 class FiveRuleOptions(Options):
@@ -22,7 +23,7 @@ def draw(samples: int, generator: np.random.Generator) -> Rows:
     return Rows(features, (features[:, 0] > features[:, 4]).astype(np.int64))
 
 
-class _FiveRule(ArraySource):
+class _FiveRule(ArraySource, KnownSource):
     def make(self, options: Options) -> tuple[Rows, Rows]:
         assert isinstance(options, FiveRuleOptions)  # noqa: S101  (narrows the type)
         generator = np.random.default_rng(options.seed)
@@ -30,13 +31,15 @@ class _FiveRule(ArraySource):
 
 
 SOURCE = _FiveRule(
-    title="Five-number rule",
-    reference="made by rule: positive if and only if x1 > x5",
-    task="classification",
-    feature_shape=(5,),
-    feature_names=("x1", "x2", "x3", "x4", "x5"),
-    class_names=("x1 ≤ x5", "x1 > x5"),
-    target_name="class",
+    Description(
+        title="Five-number rule",
+        reference="made by rule: positive if and only if x1 > x5",
+        task="classification",
+        feature_shape=(5,),
+        columns=numeric_columns("x1", "x2", "x3", "x4", "x5"),
+        class_names=("x1 ≤ x5", "x1 > x5"),
+        target_name="class",
+        own_test=True,
+    ),
     options=FiveRuleOptions,
-    own_test=True,
 )

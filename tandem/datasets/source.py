@@ -5,10 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
+
+from tandem.records import Column, Description
 
 
 class Options(BaseModel):
@@ -33,31 +34,48 @@ class Rows:
         return len(self.targets)
 
 
+def group_rows(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Group rows that have the same features.
+
+    Args:
+        features: (n, ...).
+
+    Returns:
+        The group of each row (n,), numbered by first appearance, and the first row of each group.
+    """
+    known: dict[bytes, int] = {}
+    groups = np.empty(len(features), dtype=np.int64)
+    first: list[int] = []
+    for row, sample in enumerate(features):
+        key = (sample + 0.0).tobytes() if np.issubdtype(features.dtype, np.floating) else sample.tobytes()
+        groups[row] = known.setdefault(key, len(known))  # + 0.0: -0.0 equals 0.0
+        if groups[row] == len(first):
+            first.append(row)
+    return groups, np.array(first, dtype=np.int64)
+
+
+def numeric_columns(*names: str) -> tuple[Column, ...]:
+    """Return columns of numbers."""
+    return tuple(Column(name=name) for name in names)
+
+
 @dataclass(frozen=True)
 class Source(ABC):
     """A source of data: what is known before it is fetched, how to fetch it and how to read it.
 
     Attributes:
-        title: for people.
-        reference: where it comes from, in one line.
-        task: classification or regression.
-        feature_shape: shape of one sample.
-        feature_names: one per column; empty for images.
-        class_names: by label; empty for regression.
-        target_name: what is predicted.
         options: settings that a data set may declare.
-        own_test: the source brings test rows, so that a split holds none out.
     """
 
-    title: str
-    reference: str
-    task: Literal["classification", "regression"]
-    feature_shape: tuple[int, ...]
-    target_name: str
-    feature_names: tuple[str, ...] = ()
-    class_names: tuple[str, ...] = ()
-    options: type[Options] = field(default=Options)
-    own_test: bool = False
+    options: type[Options] = field(default=Options, kw_only=True)
+
+    @abstractmethod
+    def describe(self, options: Options) -> Description:
+        """Say what the data is, from the options alone: nothing is read."""
+
+    def location(self, options: Options) -> str | None:
+        """Return the user's file or folder that is read; None for a source that brings its data."""
+        return None
 
     @abstractmethod
     def fetch(self, directory: Path, options: Options) -> None:
@@ -74,6 +92,21 @@ class Source(ABC):
         Raises:
             DataError: a file is missing or damaged.
         """
+
+
+@dataclass(frozen=True)
+class KnownSource(Source):
+    """A source whose data is known beforehand, whatever its options.
+
+    Attributes:
+        description: of the data.
+    """
+
+    description: Description
+
+    def describe(self, options: Options) -> Description:
+        """Return the description."""
+        return self.description
 
 
 class ArraySource(Source):

@@ -17,10 +17,14 @@ import pytest
 from tandem import datasets
 from tandem.datasets import california_housing, coffee, download, fashion_mnist, five_rule
 from tandem.datasets.download import DownloadError, RemoteFile, fetch_file, sha256
+from tandem.datasets.source import KnownSource
 from tandem.errors import DataError
 
+SHARED = ("source", "download", "own", "tables", "inference")
 REMOTE = ("california_housing", "fashion_mnist")
-LOCAL = tuple(name for name in datasets.source_names() if name not in REMOTE)
+LOCAL = tuple(
+    name for name, source in datasets.all_sources().items() if isinstance(source, KnownSource) and name not in REMOTE
+)
 ROWS = {
     "breast_cancer": (569, None),
     "california_housing": (20_640, None),
@@ -48,7 +52,7 @@ def use_mirror(mirror, monkeypatch) -> Path:
 
 def test_the_sources_are_the_modules_of_the_folder():
     folder = Path(datasets.__file__).parent
-    modules = {path.stem for path in folder.glob("*.py")} - {"__init__", "source", "download"}
+    modules = {path.stem for path in folder.glob("*.py")} - {"__init__", *SHARED}
     assert set(datasets.source_names()) == modules
     assert set(datasets.all_sources()) == modules
     assert modules >= set(ROWS)
@@ -60,44 +64,47 @@ def test_a_new_module_is_found_by_scanning(tmp_path, monkeypatch):
     datasets.source_names.cache_clear()
     try:
         assert "made_up" in datasets.source_names()
-        assert datasets.source("made_up").title == "Five-number rule"
+        assert datasets.describe("made_up", {}).title == "Five-number rule"
     finally:
         monkeypatch.undo()
         datasets.source_names.cache_clear()
 
 
 def test_no_module_outside_the_scan_is_a_source():
-    for name in ("download", "source", "../config", "os"):
+    for name in (*SHARED, "../config", "os"):
         with pytest.raises(KeyError):
             datasets.source(name)
 
 
-@pytest.mark.parametrize("name", datasets.source_names())
+def known_sources() -> list[str]:
+    return [name for name, source in datasets.all_sources().items() if isinstance(source, KnownSource)]
+
+
+@pytest.mark.parametrize("name", known_sources())
 def test_a_source_says_what_it_is_before_anything_is_fetched(name):
-    source = datasets.source(name)
-    assert source.title
-    assert source.reference
-    assert source.target_name
-    assert source.task in ("classification", "regression")
-    assert bool(source.class_names) == (source.task == "classification")
-    assert len(set(source.class_names)) == len(source.class_names)
-    assert len(set(source.feature_names)) == len(source.feature_names)
-    if len(source.feature_shape) == 1:
-        assert len(source.feature_names) == source.feature_shape[0]
+    known = datasets.describe(name, {})  # every option has a default
+    assert known.title
+    assert known.reference
+    assert known.target_name
+    assert known.task in ("classification", "regression")
+    assert bool(known.class_names) == (known.task == "classification")
+    assert len(set(known.class_names)) == len(known.class_names)
+    assert len(set(known.feature_names)) == len(known.feature_names)
+    if len(known.feature_shape) == 1:
+        assert len(known.feature_names) == known.feature_shape[0]
     else:
-        assert source.feature_names == ()
-    source.options()  # every option has a default
+        assert known.columns == ()
 
 
-def check_rows(source, rows):
+def check_rows(known, rows):
     count = len(rows)
-    assert rows.features.shape == (count, *source.feature_shape)
+    assert rows.features.shape == (count, *known.feature_shape)
     assert rows.targets.shape == (count,)
     assert rows.features.dtype in (np.float64, np.float32, np.uint8)
     assert np.isfinite(rows.features).all()
-    if source.task == "classification":
+    if known.task == "classification":
         assert rows.targets.dtype == np.int64
-        assert np.array_equal(np.unique(rows.targets), np.arange(len(source.class_names)))
+        assert np.array_equal(np.unique(rows.targets), np.arange(len(known.class_names)))
     else:
         assert rows.targets.dtype == np.float64
         assert np.isfinite(rows.targets).all()
@@ -113,10 +120,11 @@ def check_round_trip(name, tmp_path):
     assert names == sorted(path.name for path in second.iterdir())
     assert all(sha256(first / file) == sha256(second / file) for file in names)
     rows, test = source.load(first)
-    check_rows(source, rows)
-    assert source.own_test is (test is not None)
+    known = source.describe(source.options())
+    check_rows(known, rows)
+    assert known.own_test is (test is not None)
     if test is not None:
-        check_rows(source, test)
+        check_rows(known, test)
     assert (len(rows), None if test is None else len(test)) == ROWS.get(name, (len(rows), test and len(test)))
     shutil.rmtree(first)
     first.mkdir()
@@ -175,7 +183,7 @@ def test_another_seed_draws_other_rows(seed):
 def test_houses_have_the_features_that_scikit_learn_derives(use_mirror, tmp_path):
     california_housing.SOURCE.fetch(tmp_path, california_housing.SOURCE.options())
     rows, _ = california_housing.SOURCE.load(tmp_path)
-    assert california_housing.SOURCE.feature_names[0] == "MedInc"
+    assert california_housing.SOURCE.description.feature_names[0] == "MedInc"
     assert rows.features[0].tolist() == pytest.approx(
         [8.3252, 41.0, 6.98412698, 1.02380952, 322.0, 2.55555556, 37.88, -122.23]
     )
@@ -200,7 +208,7 @@ def test_clothes_have_their_published_order(tmp_path):
     assert rows.targets[:10].tolist() == [9, 0, 0, 3, 0, 2, 7, 2, 5, 5]
     assert test.targets[:10].tolist() == [9, 2, 1, 1, 6, 1, 4, 6, 5, 7]
     assert np.bincount(rows.targets).tolist() == [6000] * 10
-    assert fashion_mnist.SOURCE.class_names[rows.targets[0]] == "Ankle boot"
+    assert fashion_mnist.SOURCE.description.class_names[rows.targets[0]] == "Ankle boot"
 
 
 # ----------------------------------------------------------------------------------------- damaged files

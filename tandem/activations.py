@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, get_args
 
+import numpy as np
 from pydantic import Field
 
 from tandem.declared import Declared
@@ -25,7 +26,7 @@ def activation_settings(function: ActivationName, declared: Activated) -> dict[s
     """Return what a framework needs to build the function: its name and the settings that it has."""
     settings: dict[str, Any] = {"function": function}
     if function == "leaky_relu":
-        settings["slope"] = declared.slope
+        settings["slope"] = float(np.float32(declared.slope))  # as TensorFlow rounds it, in float64 too
     if function == "maxout":
         settings["pieces"] = declared.pieces
     return settings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -11,6 +11,7 @@ from pydantic import Field, create_model, model_validator
 from pydantic_core import PydanticCustomError
 
 from tandem.activations import ActivationName
+from tandem.columns import ColumnEntry, Embedded, Encoding, InputPart, encode_column, encode_part, has_categories
 from tandem.declared import Declared
 from tandem.layers import dense, layer_kind, layer_kinds, resolve_layer
 from tandem.layers.layer import (
@@ -24,7 +25,7 @@ from tandem.layers.layer import (
     need_rank,
 )
 from tandem.losses import LossName, OutputFunction, output_layer, probabilities_of
-from tandem.records import Task
+from tandem.records import Column, Task
 
 HeadName = Literal["joint", "deep", "pass_through"]
 Constants = Literal["aligned", "aligned-torch", "native"]
@@ -75,7 +76,7 @@ else:
     Repeat.model_rebuild()
 
 
-Columns = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+Columns = Annotated[tuple[ColumnEntry, ...], Field(min_length=1)]
 
 
 class WideDeep(Declared):
@@ -84,12 +85,19 @@ class WideDeep(Declared):
     Without ``wide`` and ``deep`` there is one input and both parts take all columns of it.
     """
 
-    wide: Columns | None = Field(default=None, description="Columns of the wide input; none: all.")
-    deep: Columns | None = Field(default=None, description="Columns of the deep input; none: all.")
+    wide: Columns | None = Field(
+        default=None, description="Columns of the wide input, by position or name, or crossed; none: all."
+    )
+    deep: Columns | None = Field(
+        default=None, description="Columns of the deep input, by position or name, or embedded; none: all."
+    )
     hidden: tuple[Annotated[int, Field(gt=0, le=100_000)], ...] = Field(
         min_length=1, description="Widths of the deep part."
     )
     activation: ActivationName = "relu"
+    style: Literal["functional", "subclassed"] = Field(
+        default="functional", description="How Keras's model is written; it computes the same."
+    )
     outputs: tuple[HeadName, ...] = Field(
         default=("joint",),
         min_length=1,
@@ -101,14 +109,10 @@ class WideDeep(Declared):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if (self.wide is None) != (self.deep is None):
+        if self.wide is not None and self.deep is None:
             raise PydanticCustomError("inconsistent", "takes both of wide and deep, or neither (one input for both)")
-        for name in ("wide", "deep"):
-            columns = getattr(self, name) or ()
-            twice = next((column for column in columns if columns.count(column) > 1), None)
-            if twice is not None:
-                context = {"name": name, "twice": twice}
-                raise PydanticCustomError("inconsistent", "{name} names column {twice} twice", context)
+        if self.wide is None and self.deep is not None and "joint" in self.outputs:
+            raise PydanticCustomError("inconsistent", "deep alone has no joint head: take wide too, or outputs: [deep]")
         if len(set(self.outputs)) != len(self.outputs):
             raise PydanticCustomError("inconsistent", "outputs names a head twice")
         if self.outputs[0] == "pass_through":
@@ -162,25 +166,26 @@ class Head:
 class Architecture:
     """A network as every framework builds it.
 
-    ``body`` is the stack of hidden layers: of the whole input, or of the deep columns.
+    ``body`` is the stack of hidden layers: of the whole input, or of the deep columns with the embeddings after them.
 
     Attributes:
         input_shape: of one sample.
+        parts: the inputs: (features,), or (wide, deep), and after them the codes of each embedded column.
+        embeddings: layers of the embedded columns, in their order; each takes its codes (n, 1).
         body: hidden layers, first to last.
         heads: the main one first.
-        wide, deep: columns of the two inputs; None for a network with one input.
-        is_wide_deep: the joint head takes the wide columns too.
+        style: how Keras's model is written.
         task: of the data.
         loss: as declared.
         output: what turns a head's numbers (logits) into probabilities, or "linear".
     """
 
     input_shape: Shape
+    parts: tuple[InputPart, ...]
+    embeddings: tuple[Layer, ...]
     body: tuple[Layer, ...]
     heads: tuple[Head, ...]
-    wide: tuple[int, ...] | None
-    deep: tuple[int, ...] | None
-    is_wide_deep: bool
+    style: Literal["functional", "subclassed"]
     task: Task
     loss: LossName
     output: OutputFunction
@@ -188,7 +193,7 @@ class Architecture:
     @property
     def layers(self) -> tuple[Layer, ...]:
         """All layers, the heads last."""
-        return self.body + tuple(head.layer for head in self.heads)
+        return self.embeddings + self.body + tuple(head.layer for head in self.heads)
 
     @property
     def output_units(self) -> int:
@@ -196,14 +201,21 @@ class Architecture:
         return self.heads[0].layer.output_shape[-1]
 
     def inputs(self, features: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Return the network's inputs, (wide, deep) or (features,), from features (n, *input_shape)."""
-        if self.wide is None or self.deep is None:
-            return (features,)
-        return tuple(np.ascontiguousarray(features[:, list(columns)]) for columns in (self.wide, self.deep))
+        """Return the network's inputs, one array a part, from features (n, *input_shape)."""
+        return tuple(part.take(features) for part in self.parts)
+
+    def main_inputs(self, inputs: Sequence[Any]) -> Sequence[Any]:
+        """Return the inputs without the codes of embedded columns: (features,) or (wide, deep)."""
+        return inputs[: len(self.parts) - len(self.embeddings)]
 
 
 def resolve(
-    declaration: ModelDeclaration, feature_shape: Shape, task: Task, loss: LossName, classes: int
+    declaration: ModelDeclaration,
+    feature_shape: Shape,
+    task: Task,
+    loss: LossName,
+    classes: int,
+    columns: Sequence[Column] = (),
 ) -> Architecture:
     """Turn a declaration into layers with shapes.
 
@@ -213,20 +225,39 @@ def resolve(
         task: classification or regression.
         loss: decides the output layer; see :func:`tandem.losses.output_layer`.
         classes: number of classes; 0 for regression.
+        columns: of a table; categorical ones are taken one-hot unless a Wide & Deep network says otherwise.
 
     Raises:
         ArchitectureError: columns out of range, or a layer that does not take its input's shape.
     """
     output, units = output_layer(task, loss, classes)
     if declaration.wide_deep is not None:
-        return _resolve_wide_deep(declaration, declaration.wide_deep, feature_shape, task, loss, output, units)
-    stack = _Stack(feature_shape)
+        return _resolve_wide_deep(
+            declaration, declaration.wide_deep, feature_shape, columns, (task, loss, output, units)
+        )
+    features = _whole_input("features", feature_shape, columns)
+    stack = _Stack(features.shape)
     for position, entry in enumerate(declaration.sequential or ()):
         stack.add(entry, ("sequential", position))
     head = _dense_head("output", stack.shape, units, declaration.output, ("sequential",))
     return Architecture(
-        feature_shape, tuple(stack.layers), (Head("output", head),), None, None, False, task, loss, output
+        feature_shape,
+        (features,),
+        (),
+        tuple(stack.layers),
+        (Head("output", head),),
+        "functional",
+        task,
+        loss,
+        output,
     )
+
+
+def _whole_input(name: str, feature_shape: Shape, columns: Sequence[Column]) -> InputPart:
+    if not has_categories(columns):
+        return InputPart(name, None, feature_shape)
+    encodings = tuple(encode_column(position, columns) for position in range(len(columns)))
+    return InputPart(name, encodings, (sum(encoding.width for encoding in encodings),))
 
 
 def _dense_head(name: str, shape: Shape, units: int, declared: OutputLayer, place: Place) -> Layer:
@@ -251,7 +282,7 @@ class _Stack:
                 for position, inner in enumerate(declared.layers):
                     self.add(inner, (*place, "repeat", "layers", position))
             return
-        for draft in resolve_layer(kind, declared, self.shape, (*place, kind)):
+        for draft in resolve_layer(kind, declared, self.shape, (*place, kind), first=not self.layers):
             self._push(draft)
 
     def _push(self, draft: Draft) -> None:
@@ -264,20 +295,23 @@ def _resolve_wide_deep(
     declaration: ModelDeclaration,
     declared: WideDeep,
     feature_shape: Shape,
-    task: Task,
-    loss: LossName,
-    output: OutputFunction,
-    units: int,
+    columns: Sequence[Column],
+    target: tuple[Task, LossName, OutputFunction, int],
 ) -> Architecture:
-    _check_columns(declared, feature_shape)
-    columns = feature_shape[0]
-    wide_width = len(declared.wide) if declared.wide is not None else columns
-    deep_shape = (len(declared.deep) if declared.deep is not None else columns,)
+    task, loss, output, units = target
+    if len(feature_shape) != 1:
+        raise ArchitectureError(
+            ("wide_deep",), f"takes samples of rank 1 (columns), here they have shape {feature_shape}"
+        )
+    main, embedded = _wide_deep_inputs(declared, feature_shape, columns)
+    codes = tuple(InputPart(f"code_{one.column}", (Encoding("code", (one.column,)),), (1,)) for one in embedded)
+    embeddings = tuple(_embedding(one, number) for number, one in enumerate(embedded, 1))
+    deep_shape = (main[-1].shape[0] + sum(one.units for one in embedded),)
     stack = _Stack(deep_shape)
     for width in declared.hidden:
         entry = LayerEntry.model_validate({"dense": {"units": width, "activation": declared.activation}})
         stack.add(entry, ("wide_deep", "hidden"))
-    shapes = {"joint": (wide_width + stack.shape[0],), "deep": stack.shape}
+    shapes = {"joint": (main[0].shape[0] + stack.shape[0],), "deep": stack.shape}
     weights = declared.loss_weights or (1.0,) * len(declared.outputs)
     heads = []
     for name, weight in zip(declared.outputs, weights, strict=True):
@@ -288,22 +322,39 @@ def _resolve_wide_deep(
             layer = _dense_head(f"{name}_output", shapes[name], units, declaration.output, ("wide_deep", "outputs"))
             heads.append(Head(name, layer, "wide and body" if name == "joint" else "body", weight))
     return Architecture(
-        feature_shape, tuple(stack.layers), tuple(heads), declared.wide, declared.deep, True, task, loss, output
+        feature_shape,
+        (*main, *codes),
+        embeddings,
+        tuple(stack.layers),
+        tuple(heads),
+        declared.style,
+        task,
+        loss,
+        output,
     )
 
 
-def _check_columns(declared: WideDeep, feature_shape: Shape) -> None:
-    if len(feature_shape) != 1:
-        raise ArchitectureError(
-            ("wide_deep",), f"takes samples of rank 1 (columns), here they have shape {feature_shape}"
-        )
-    for name in ("wide", "deep"):
-        for position, column in enumerate(getattr(declared, name) or ()):
-            if column >= feature_shape[0]:
-                raise ArchitectureError(
-                    ("wide_deep", name, position),
-                    f"column {column} is out of range; allowed: 0 to {feature_shape[0] - 1}",
-                )
+def _wide_deep_inputs(
+    declared: WideDeep, feature_shape: Shape, columns: Sequence[Column]
+) -> tuple[tuple[InputPart, ...], tuple[Embedded, ...]]:
+    """Return (features,) or (wide, deep), and the columns that are embedded beside the deep ones."""
+    if declared.deep is None:
+        return (_whole_input("features", feature_shape, columns),), ()
+    count = feature_shape[0]
+    deep, embedded = encode_part("deep", declared.deep, columns, count, ("wide_deep", "deep"))
+    if declared.wide is None:
+        return (deep,), embedded
+    wide, wrong = encode_part("wide", declared.wide, columns, count, ("wide_deep", "wide"))
+    if wrong:
+        raise ArchitectureError(("wide_deep", "wide"), "embed belongs to the deep columns; move it to deep")
+    return (wide, deep), embedded
+
+
+def _embedding(embedded: Embedded, number: int) -> Layer:
+    kind = layer_kind("embedding")
+    declared = kind.Declaration(size=embedded.size, units=embedded.units)
+    (draft,) = kind.resolve(declared, (1,), ("wide_deep", "deep"))
+    return Layer.from_draft(f"embedding_{number}", draft, (1,))
 
 
 # --------------------------------------------------------------------------------------------- weights

@@ -1,15 +1,15 @@
 """The deep-learning frameworks behind one interface; the only places that import one.
 
 A process imports one framework, never two. Each framework is a package with mirrored modules: ``layers`` (one
-module a kind), ``network``, ``activations``, ``losses``, ``optimizers``, ``fit``, ``save`` and ``setup``; the package
-itself is a :class:`Framework`.
+module a kind), ``network``, ``activations``, ``losses``, ``optimizers``, ``augmentation``, ``fit``, ``save`` and
+``setup``; the package itself is a :class:`Framework`.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -28,7 +28,12 @@ class Trainer(Protocol):
         """Begin again with other weights, by "layer/parameter", and an optimiser without memory."""
 
     def train_epoch(
-        self, order: np.ndarray, batch_size: int, learning_rates: np.ndarray, seed: int
+        self,
+        order: np.ndarray,
+        batch_size: int,
+        learning_rates: np.ndarray,
+        seed: int,
+        transforms: np.ndarray | None = None,
     ) -> tuple[float, float]:
         """Train one epoch.
 
@@ -37,6 +42,8 @@ class Trainer(Protocol):
             batch_size: rows a step; the last step takes what is left.
             learning_rates: float64, of each step.
             seed: of the random numbers that layers draw in this epoch (dropout).
+            transforms: what happens to each shown image, (len(order), 2, 2); see :mod:`tandem.augmentation`. None:
+                rows are shown as they are.
 
         Returns:
             The mean over the shown rows of the loss, summed over heads, without penalties, and of the metric
@@ -55,6 +62,7 @@ class Framework(Protocol):
 
     NAME: str
     NATIVE_DIFFERENCES: Mapping[str, str]
+    EXPORTS: Mapping[str, Callable[[Any, Path], None]]  # format -> writes a network into a folder; see tandem/export.py
 
     def set_up(self, threads: int) -> None:
         """Fix the number of threads and switch deterministic operations on; before anything else."""
@@ -64,6 +72,9 @@ class Framework(Protocol):
 
     def device(self) -> str:
         """Return what computes, in words."""
+
+    def is_out_of_memory(self, error: Exception) -> bool:
+        """Return whether an error says that the device's memory did not suffice."""
 
     def build(self, architecture: Architecture, *, seed: int, constants: Constants, dtype: str = "float32") -> Any:
         """Build a network with its initial weights.

@@ -5,14 +5,17 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import ModuleType
 
-from tandem.layers.layer import Draft, Layer, Place, Shape
+import numpy as np
 
-__all__ = ["Draft", "Layer", "Place", "Shape", "layer_kind", "layer_kinds", "resolve_layer"]
+from tandem.layers.layer import ArchitectureError, Draft, Layer, Place, Shape
 
-_SHARED_MODULES = {"layer"}
+__all__ = ["Draft", "Layer", "Place", "Shape", "adapt_layer", "kinds_of", "layer_kind", "layer_kinds", "resolve_layer"]
+
+_SHARED_MODULES = {"layer", "windows", "convolution", "pooling", "recurrent"}
 
 
 @functools.cache
@@ -33,10 +36,30 @@ def layer_kind(name: str) -> ModuleType:
     return importlib.import_module(f"{__name__}.{name}")
 
 
-def resolve_layer(kind: str, declared: object, shape: Shape, place: Place) -> Iterator[Draft]:
+@functools.cache
+def kinds_of(framework: str) -> tuple[str, ...]:
+    """Return the kinds of layers that a framework builds, without importing it."""
+    folder = Path(__file__).parents[1] / "frameworks" / framework / "layers"
+    return tuple(sorted(module.name for module in pkgutil.iter_modules([str(folder)]) if module.name in layer_kinds()))
+
+
+def resolve_layer(kind: str, declared: object, shape: Shape, place: Place, *, first: bool = True) -> Iterator[Draft]:
     """Yield the layers that a declaration of a kind stands for, on samples of a shape.
 
     Raises:
-        ArchitectureError: it does not take samples of that shape.
+        ArchitectureError: it does not take samples of that shape, or is to be the network's first layer and is not.
     """
-    yield from layer_kind(kind).resolve(declared, shape, place)
+    module = layer_kind(kind)
+    if not first and (why := getattr(module, "FIRST_ONLY", "")):
+        raise ArchitectureError(place, f"{kind} is not the first layer, but must be: {why}; move it to the front")
+    yield from module.resolve(declared, shape, place)
+
+
+def adapt_layer(layer: Layer, features: np.ndarray) -> Mapping[str, np.ndarray]:
+    """Return the arrays of a network's first layer that come from the training rows (n, *shape), by name.
+
+    Raises:
+        DataError: the layer does not take these rows.
+    """
+    adapt = getattr(layer_kind(layer.kind), "adapt", None)
+    return {} if adapt is None else adapt(layer, features)

@@ -22,4 +22,5 @@ def resolve(declared: Declaration, shape: Shape, place: Place) -> Iterator[Draft
     yield Draft("dropout", shape, {"rate": declared.rate})
 
 
+STILL = {"rate": 0.0}
 EXAMPLES = (Example({"rate": 0.5}, (6,)), Example({"rate": 0.0}, (3, 4)))

@@ -4,7 +4,10 @@ A kind of layer is one module of this folder, found by scanning. It defines
 
 - ``Declaration``: its settings in params.yaml, a :class:`tandem.declared.Declared`;
 - ``resolve(declared, shape, place)``: the :class:`Draft` layers that it stands for, first to last;
-- ``EXAMPLES``: declarations with the shape of their samples, for the tests that every kind must pass.
+- ``EXAMPLES``: declarations with the shape of their samples, for the tests that every kind must pass;
+- ``STILL``, if it draws random numbers in training: the settings of the layer with which it draws none;
+- ``FIRST_ONLY``, if it must be a network's first layer: why;
+- ``adapt(layer, features)``, if a first layer takes arrays from the training rows, or checks them: those arrays.
 
 ``tandem/frameworks/<framework>/layers/<kind>.py`` builds it.
 """
@@ -186,6 +189,8 @@ def need_rank(kind: str, shape: Shape, rank: int, place: Place) -> None:
     if len(shape) == rank:
         return
     hint = "put '- flatten: {}' before it" if rank == 1 else f"expected {RANKS[rank]}"
+    if len(shape) == rank - 1:
+        hint += f"; put '- reshape: {{shape: {[*shape, 1]}}}' before it"
     raise ArchitectureError(place, f"{kind} takes samples of rank {rank}, here they have shape {shape}; {hint}")
 
 

@@ -1,4 +1,4 @@
-"""The model kinds and optimisers that both frameworks must agree on; no framework is imported here."""
+"""Whole models that the frameworks must agree on, and optimisers; no framework is imported here."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
-from tandem.datasets import Rows
 from tandem.losses import LossName
 from tandem.models import Architecture, ModelDeclaration, resolve
 from tandem.optimizers import Adam, Optimizer, RmsProp, Sgd
 from tandem.records import Task
 
-ROWS, COLUMNS, BATCH, STEPS = 320, 20, 32, 10
+COLUMNS = 20
 
 
 def sequential(*layers: dict) -> ModelDeclaration:
@@ -35,13 +32,6 @@ class Kind:
     @property
     def architecture(self) -> Architecture:
         return resolve(self.model, self.shape, self.task, self.loss, self.classes)
-
-    def rows(self, dtype: str) -> Rows:
-        generator = np.random.default_rng(7)
-        features = generator.normal(size=(ROWS, *self.shape)).astype(dtype)
-        if self.classes:
-            return Rows(features, generator.integers(0, self.classes, ROWS).astype(np.int32))
-        return Rows(features, generator.normal(size=ROWS).astype(dtype))
 
 
 def _dense(**settings: object) -> dict:
@@ -99,9 +89,11 @@ KINDS: Mapping[str, Kind] = {
 }  # fmt: skip
 
 OPTIMIZERS: Mapping[str, Optimizer] = {
-    "sgd": Sgd(name="sgd", learning_rate=0.1),  # the rate is the kind's own
     "momentum": Sgd(name="sgd", learning_rate=0.05, momentum=0.9),
     "nesterov": Sgd(name="sgd", learning_rate=0.05, momentum=0.9, nesterov=True),
     "adam": Adam(name="adam", learning_rate=0.01),
     "rmsprop": RmsProp(name="rmsprop", learning_rate=0.001),
 }
+
+DEEPLY = ("dense-relu", "wide-deep-two-outputs")  # compiled, saved and loaded
+NORMALISED = "batch-normalisation-before"  # with every optimiser

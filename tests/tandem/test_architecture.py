@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from tandem.frameworks import framework_names
+from tandem.layers import kinds_of, layer_kinds
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PACKAGES = ("tandem", "stages", "flows", "dvcgraph")
-FRAMEWORK_PACKAGES = {"keras": {"keras", "tensorflow"}, "torch": {"torch"}}
+FRAMEWORK_PACKAGES: dict[str, set[str]] = {"keras": {"keras", "tensorflow"}, "torch": {"torch"}, "numpy": set()}
 FRAMEWORKS = {package for packages in FRAMEWORK_PACKAGES.values() for package in packages}
 
 
@@ -118,19 +119,50 @@ def test_importing_the_library_neither_writes_nor_prints(python, tmp_path):
 # ------------------------------------------------------------------------------------- mirrored frameworks
 
 # Modules that one framework alone needs, and why.
-OWN_MODULES = {
-    "keras": {"quiet": "TensorFlow prints to stderr while it is imported; PyTorch does not"},
-    "torch": {"gradients": "Keras compiles its gradients; PyTorch's are written out for plain dense networks"},
+OWN_MODULES: dict[str, dict[str, str]] = {
+    "keras": {
+        "quiet": "TensorFlow prints to stderr while it is imported; PyTorch does not",
+        "layers/windows": "XLA has no deterministic gradient of TensorFlow's largest in a window",
+    },
+    "torch": {
+        "gradients": "Keras compiles its gradients; PyTorch's are written out for plain dense networks",
+        "layers/windows": "padding as Keras's, which PyTorch's own layers cannot do",
+        "layers/films": "PyTorch's convolutions take channels first; samples have them last",
+        "layers/array": "PyTorch's tensors have another layout than Keras's",
+    },
+    "numpy": {},
 }
+# Modules that NumPy lacks: it is for dense networks.
+NUMPY_LACKS = {f"layers/{kind}" for kind in layer_kinds() if kind not in kinds_of("numpy")}
 # Public functions that one framework alone has, and why.
-OWN_FUNCTIONS = {
-    "keras": {},
-    "torch": {"setup.best_device": "TensorFlow places networks on a GPU by itself"},
+OWN_FUNCTIONS: dict[str, dict[str, str]] = {
+    "keras": {
+        "fit.model_outputs": "a Keras model with one output gives it bare",
+        "losses.batch_losses": "an XLA program sums losses up over its batches",
+        "network.carry": "a functional model and a subclassed one are wired alike; PyTorch has one way",
+        "network.number_type": "a Keras model does not tell it",
+        "network.named_variables": "Keras's variables are in Keras's layout",
+        "optimizers.clipped": "gradients of one step inside a compiled program",
+        "layers/__init__.register_layers": "Keras reads own layers from an archive only if they are known",
+        "layers/__init__.layer_variables": "Keras's variables are in Keras's layout",
+    },
+    "torch": {
+        "setup.best_device": "TensorFlow places networks on a GPU by itself",
+        "losses.batch_loss": "PyTorch's losses are means",
+        "losses.mean_loss": "PyTorch's losses are means",
+        "losses.step_factor": "of a loss that is a sum",
+        "losses.weighted": "saves an operation for a weight of 1",
+        "network.named_arrays": "PyTorch's tensors have another layout than Keras's",
+        "network.input_tensors": "shared by fit and network",
+        "network.device_of": "TensorFlow places networks on a GPU by itself",
+        "layers/__init__.layer_arrays": "PyTorch's tensors have another layout than Keras's",
+    },
 }
 
 
 def shared_modules(name: str) -> set[str]:
-    stems = {path.stem for path in modules(f"tandem/frameworks/{name}")}
+    folder = REPOSITORY / "tandem/frameworks" / name
+    stems = {path.relative_to(folder).with_suffix("").as_posix() for path in modules(f"tandem/frameworks/{name}")}
     missing = set(OWN_MODULES[name]) - stems
     assert not missing, f"{name} no longer has {missing}; take it off the list of gaps"
     return stems - set(OWN_MODULES[name])
@@ -149,19 +181,24 @@ def test_both_frameworks_have_the_same_modules():
     assert shared_modules("keras") == shared_modules("torch")
 
 
+def test_numpy_has_the_same_modules_those_aside_that_dense_networks_do_not_need():
+    assert shared_modules("numpy") == shared_modules("torch") - NUMPY_LACKS
+
+
 @pytest.mark.parametrize("module", sorted(shared_modules("keras") - {"__init__"}))
 def test_both_frameworks_have_the_same_functions(module):
     found = {}
-    for name in framework_names():
+    for name in ("keras", "torch"):
         functions = set(public_functions(name, module))
-        own = {gap.partition(".")[2] for gap in OWN_FUNCTIONS[name] if gap.startswith(f"{module}.")}
+        own = {gap.rpartition(".")[2] for gap in OWN_FUNCTIONS[name] if gap.rpartition(".")[0] == module}
         assert own <= functions, f"{name} no longer has {own - functions}; take it off the list of gaps"
-        found[name] = functions - own
+        # how a kind reads its own arrays is each framework's own
+        found[name] = functions - own - {"tensors", "variables"}
     assert found["keras"] == found["torch"]
     assert found["keras"], f"{module} has no public function"
 
 
-def test_both_frameworks_offer_the_same_names_with_the_same_arguments():
+def test_all_frameworks_offer_the_same_names_with_the_same_arguments():
     offered = {}
     for name in framework_names():
         tree = ast.parse((REPOSITORY / f"tandem/frameworks/{name}/__init__.py").read_text(encoding="utf-8"))
@@ -171,9 +208,10 @@ def test_both_frameworks_offer_the_same_names_with_the_same_arguments():
             if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
         )
         offered[name] = set(ast.literal_eval(names))
-    assert offered["keras"] == offered["torch"]
-    for module in ("fit", "layers", "save", "setup"):
-        keras, torch = (public_functions(name, module) for name in framework_names())
-        for function in set(keras) & set(torch) & offered["keras"]:
-            # the first argument is the framework's own object and may be named after it
-            assert keras[function][1:] == torch[function][1:], f"{module}.{function}"
+    assert offered["keras"] == offered["torch"] == offered["numpy"]
+    for module in ("fit", "network", "save", "setup"):
+        keras, *others = (public_functions(name, module) for name in ("keras", "torch", "numpy"))
+        for other in others:
+            for function in set(keras) & set(other) & offered["keras"]:
+                # the first argument is the framework's own object and may be named after it
+                assert keras[function][1:] == other[function][1:], f"{module}.{function}"

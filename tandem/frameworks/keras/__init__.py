@@ -14,14 +14,21 @@ from tandem.frameworks.keras.quiet import held_back_stderr
 with held_back_stderr():
     import tensorflow  # noqa: F401  (for its first words alone, which are held back here)
 
-from tandem.frameworks.keras.fit import gradients, layer_outputs, predict, trainer
-from tandem.frameworks.keras.network import NATIVE_DIFFERENCES, build, load_weights, summarize, weights
-from tandem.frameworks.keras.save import load, save
-from tandem.frameworks.keras.setup import device, set_up, versions
+from tandem.frameworks.keras.fit import gradients, predict, trainer
+from tandem.frameworks.keras.network import (
+    NATIVE_DIFFERENCES,
+    build,
+    layer_outputs,
+    load_weights,
+    summarize,
+    weights,
+)
+from tandem.frameworks.keras.save import EXPORTS, load, save
+from tandem.frameworks.keras.setup import device, is_out_of_memory, set_up, versions
 
 NAME = "keras"
 
 __all__ = [
-    "NAME", "NATIVE_DIFFERENCES", "build", "device", "gradients", "layer_outputs", "load", "load_weights", "predict",
-    "save", "set_up", "summarize", "trainer", "versions", "weights",
+    "EXPORTS", "NAME", "NATIVE_DIFFERENCES", "build", "device", "gradients", "is_out_of_memory", "layer_outputs",
+    "load", "load_weights", "predict", "save", "set_up", "summarize", "trainer", "versions", "weights",
 ]  # fmt: skip

@@ -10,8 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from tandem.datasets.source import Rows
+from tandem.frameworks.keras.augmentation import transform_images
 from tandem.frameworks.keras.losses import batch_losses, sample_metrics
-from tandem.frameworks.keras.network import load_weights, named_variables, weights
+from tandem.frameworks.keras.network import load_weights, named_variables, number_type, weights
 from tandem.frameworks.keras.optimizers import clipped, make_optimizer
 from tandem.models import Constants, penalties
 from tandem.optimizers import AnyOptimizer
@@ -52,43 +53,62 @@ class KerasTrainer:
             slot.assign(fresh)
 
     def train_epoch(
-        self, order: np.ndarray, batch_size: int, learning_rates: np.ndarray, seed: int
+        self,
+        order: np.ndarray,
+        batch_size: int,
+        learning_rates: np.ndarray,
+        seed: int,
+        transforms: np.ndarray | None = None,
     ) -> tuple[float, float]:
         """Train one epoch; see :class:`tandem.frameworks.Trainer`."""
         for position, generator in enumerate(self._seeded):
             generator.state.assign([seed, position])
         steps = len(order) // batch_size
         totals = np.zeros(2)
-        for part, rates in (
-            (order[: steps * batch_size].reshape(-1, batch_size), learning_rates[:steps]),
-            (order[steps * batch_size :].reshape(1, -1), learning_rates[steps:]),
+        full = steps * batch_size
+        for first, part, rates in (
+            (0, order[:full].reshape(-1, batch_size), learning_rates[:steps]),
+            (full, order[full:].reshape(1, -1), learning_rates[steps:]),
         ):
             if part.size:
                 rates = tf.constant(rates, dtype=self._optimizer.learning_rate.dtype)
-                totals += np.array([float(total) for total in self._steps(tf.constant(part, dtype=tf.int32), rates)])
+                matrices = None
+                if transforms is not None:
+                    shown = transforms[first : first + part.size].reshape(*part.shape, 2, 2)
+                    matrices = tf.constant(shown, dtype=number_type(self._model))
+                found = self._steps(tf.constant(part, dtype=tf.int32), rates, matrices)
+                totals += np.array([float(total) for total in found])
         loss, metric = totals / len(order)
         return float(loss), float(metric)
 
-    def _run_steps(self, batches: Any, rates: Any) -> tuple[Any, Any]:
-        """Take a step for each row of ``batches``; return the sums of losses and metrics."""
-        dtype = self._model.outputs[0].dtype
+    def _run_steps(self, batches: Any, rates: Any, transforms: Any) -> tuple[Any, Any]:
+        """Take a step for each row of ``batches``; return the sums of losses and metrics.
+
+        ``transforms`` are the matrices of their images, or None.
+        """
+        dtype = number_type(self._model)
         losses, metrics = tf.zeros((), dtype), tf.zeros((), dtype)
         for step in tf.range(tf.shape(batches)[0]):
             self._optimizer.learning_rate.assign(rates[step])
-            loss, metric = self._step(batches[step])
+            loss, metric = self._step(batches[step], None if transforms is None else transforms[step])
             losses += loss
             metrics += metric
         return losses, metrics
 
-    def _step(self, batch: Any) -> tuple[Any, Any]:
+    @tf.autograph.experimental.do_not_convert  # the loop around it needs AutoGraph, which takes its time
+    def _step(self, batch: Any, transforms: Any) -> tuple[Any, Any]:
         architecture = self._model.architecture
         inputs = [tf.gather(part, batch) for part in self._inputs]
+        if transforms is not None:
+            inputs = [transform_images(part, transforms) for part in inputs]
         targets = tf.gather(self._targets, batch)
         with tf.GradientTape() as tape:
             outputs = model_outputs(self._model, inputs, training=True)
             loss, total = batch_losses(architecture, outputs, targets)
         variables = self._model.trainable_variables
-        gradients = clipped(self._with_penalties(tape.gradient(loss, variables)), self._clip_norm)
+        # An embedding's gradient is sparse.
+        found = [tf.convert_to_tensor(gradient) for gradient in tape.gradient(loss, variables)]
+        gradients = clipped(self._with_penalties(found), self._clip_norm)
         self._optimizer.apply(gradients, variables)
         return total, tf.reduce_sum(sample_metrics(architecture, outputs[0], targets))
 
@@ -122,7 +142,8 @@ def model_outputs(model: keras.Model, inputs: list[Any], *, training: bool) -> l
 
 
 def _input_signature(network: keras.Model) -> list[tf.TensorSpec]:
-    return [tf.TensorSpec(given.shape, given.dtype) for given in network.inputs]
+    kind = number_type(network)
+    return [tf.TensorSpec((None, *part.shape), kind) for part in network.architecture.parts]
 
 
 def predict(network: keras.Model, features: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -141,22 +162,16 @@ def predict(network: keras.Model, features: np.ndarray) -> tuple[np.ndarray, ...
     return tuple(np.concatenate(outputs) for outputs in zip(*parts, strict=True))
 
 
-def layer_outputs(network: keras.Model, features: np.ndarray) -> dict[str, np.ndarray]:
-    """Return what each layer gives, by name in order, layers in inference mode."""
-    names = [layer.name for layer in network.architecture.layers]
-    inner = keras.Model(network.inputs, {name: network.get_layer(name).output for name in names})
-    inputs = [tf.constant(part) for part in network.architecture.inputs(np.asarray(features))]
-    found = inner(inputs if len(inputs) > 1 else inputs[0], training=False)
-    return {name: found[name].numpy() for name in names}
-
-
 def gradients(network: keras.Model, rows: Rows) -> tuple[float, dict[str, np.ndarray]]:
     """Return the loss over the rows and its gradient with respect to each trainable array."""
     run = getattr(network, "tandem_gradients", None)
     if run is None:
-        kind = tf.int32 if np.issubdtype(rows.targets.dtype, np.integer) else network.outputs[0].dtype
+        kind = tf.int32 if np.issubdtype(rows.targets.dtype, np.integer) else number_type(network)
         signature = [tf.TensorSpec((None,), kind), *_input_signature(network)]
-        run = tf.function(lambda targets, *inputs: _gradients(network, targets, inputs), input_signature=signature)
+        # Without AutoGraph, which cannot read importlib and says so; no Python loop or branch depends on a tensor here.
+        run = tf.function(
+            lambda targets, *inputs: _gradients(network, targets, inputs), input_signature=signature, autograph=False
+        )
         network.tandem_gradients = run
     inputs = network.architecture.inputs(np.asarray(rows.features))
     loss, found = run(tf.constant(rows.targets), *(tf.constant(part) for part in inputs))

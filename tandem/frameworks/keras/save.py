@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from tandem.errors import ModelError
 from tandem.frameworks.keras import activations  # noqa: F401  (registers its layers for reading)
-from tandem.frameworks.keras.network import named_variables
+from tandem.frameworks.keras.layers import register_layers
+from tandem.frameworks.keras.network import named_variables, number_type
+from tandem.frameworks.keras.quiet import held_back_stderr
 from tandem.models import Architecture, Constants, parameter_names
 
 FILE = "model.keras"
@@ -52,6 +55,38 @@ def _numbered(node: Any, numbers: dict[int, int]) -> Any:
     return node
 
 
+def _export_h5(network: keras.Model, directory: Path) -> None:
+    """Write ``model.h5``, Keras's older format.
+
+    Raises:
+        ModelError: the model is written in subclassed style, which the format does not hold.
+    """
+    if network.architecture.style == "subclassed":
+        raise ModelError(
+            "h5 holds models in functional style alone, this one is subclassed; "
+            "choose --format keras or saved-model, or declare style: functional"
+        )
+    with held_back_stderr():  # Keras says that the format is old
+        network.save(directory / "model.h5")
+
+
+def _export_saved_model(network: keras.Model, directory: Path) -> None:
+    """Write the folder ``saved_model``, whose function ``serve`` TensorFlow reads without Keras."""
+    kind = number_type(network)
+    parts = [tf.TensorSpec((None, *part.shape), kind, name=part.name) for part in network.architecture.parts]
+    signature = [parts if len(parts) > 1 else parts[0]]  # of the one argument
+    network.export(directory / "saved_model", format="tf_saved_model", verbose=False, input_signature=signature)
+
+
+def _export_json(network: keras.Model, directory: Path) -> None:
+    """Write ``architecture.json``, Keras's own description of the layers."""
+    text = json.dumps(_numbered(json.loads(network.to_json()), {}), indent=2)
+    (directory / "architecture.json").write_text(text + "\n", encoding="utf-8")
+
+
+EXPORTS = {"keras": save, "h5": _export_h5, "saved-model": _export_saved_model, "json": _export_json}
+
+
 def load(directory: Path, architecture: Architecture, constants: Constants) -> keras.Model:
     """Read ``model.keras``, in safe mode.
 
@@ -62,6 +97,7 @@ def load(directory: Path, architecture: Architecture, constants: Constants) -> k
     path = directory / FILE
     if not path.exists():
         raise ModelError(f"{path}: missing; run `dvc repro` to train the model")
+    register_layers(architecture.layers)
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises whatever its readers do

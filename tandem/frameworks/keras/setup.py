@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import keras
 import tensorflow as tf
 
@@ -12,6 +14,12 @@ def set_up(threads: int) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(0)
+    tf.get_logger().addFilter(_is_worth_telling)
+
+
+def _is_worth_telling(record: logging.LogRecord) -> bool:
+    """Drop TensorFlow's warning of many traces: each network that is evaluated has a function of its own."""
+    return "triggered tf.function retracing" not in record.getMessage()
 
 
 def versions() -> dict[str, str]:
@@ -25,3 +33,8 @@ def device() -> str:
     if not gpus:
         return "CPU"
     return str(tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU"))
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Return whether an error says that the device's memory did not suffice."""
+    return isinstance(error, tf.errors.ResourceExhaustedError)

@@ -15,12 +15,12 @@ from tandem.frameworks.torch.network import (
     summarize,
     weights,
 )
-from tandem.frameworks.torch.save import load, save
-from tandem.frameworks.torch.setup import device, set_up, versions
+from tandem.frameworks.torch.save import EXPORTS, load, save
+from tandem.frameworks.torch.setup import device, is_out_of_memory, set_up, versions
 
 NAME = "torch"
 
 __all__ = [
-    "NAME", "NATIVE_DIFFERENCES", "build", "device", "gradients", "layer_outputs", "load", "load_weights", "predict",
-    "save", "set_up", "summarize", "trainer", "versions", "weights",
+    "EXPORTS", "NAME", "NATIVE_DIFFERENCES", "build", "device", "gradients", "is_out_of_memory", "layer_outputs",
+    "load", "load_weights", "predict", "save", "set_up", "summarize", "trainer", "versions", "weights",
 ]  # fmt: skip

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tandem.datasets.source import Rows
+from tandem.frameworks.torch.augmentation import transform_images
 from tandem.frameworks.torch.gradients import choose_gradients
 from tandem.frameworks.torch.losses import batch_loss, sample_metrics, step_factor
 from tandem.frameworks.torch.network import (
@@ -25,6 +26,7 @@ from tandem.optimizers import AnyOptimizer
 
 _PREDICT_ROWS = 4096
 _GATHER_ROWS = 4096
+_TRANSFORM_ROWS = 512  # resampling takes several times the rows' own memory
 
 
 def trainer(network: TandemNetwork, rows: Rows, optimizer: AnyOptimizer, *, constants: Constants) -> TorchTrainer:
@@ -56,7 +58,12 @@ class TorchTrainer:
         self._stepper.restart()
 
     def train_epoch(
-        self, order: np.ndarray, batch_size: int, learning_rates: np.ndarray, seed: int
+        self,
+        order: np.ndarray,
+        batch_size: int,
+        learning_rates: np.ndarray,
+        seed: int,
+        transforms: np.ndarray | None = None,
     ) -> tuple[float, float]:
         """Train one epoch; see :class:`tandem.frameworks.Trainer`."""
         torch.manual_seed(seed)
@@ -65,9 +72,14 @@ class TorchTrainer:
         losses = metrics = 0.0
         rates = iter(learning_rates.tolist())
         # Rows are gathered, and results summed up, for many batches at once: fewer, larger operations.
-        for chunk in indices.split(max(1, _GATHER_ROWS // batch_size) * batch_size):
+        gathered = _GATHER_ROWS if transforms is None else _TRANSFORM_ROWS
+        rows_at_once = max(1, gathered // batch_size) * batch_size
+        for number, chunk in enumerate(indices.split(rows_at_once)):
             targets = self._targets[chunk]
-            parts = [inputs[chunk].split(batch_size) for inputs in self._inputs]
+            inputs = [part[chunk] for part in self._inputs]
+            if transforms is not None:
+                inputs = _transformed(inputs, transforms[number * rows_at_once :][: len(chunk)])
+            parts = [part.split(batch_size) for part in inputs]
             steps = [
                 (len(batch_targets), *self._step(batch, batch_targets, next(rates)))
                 for batch_targets, *batch in zip(targets.split(batch_size), *parts, strict=True)
@@ -96,6 +108,11 @@ class TorchTrainer:
         """Take back what :meth:`state` gave."""
         load_weights(self._network, state)
         self._stepper.load_state(state)
+
+
+def _transformed(inputs: list[Tensor], transforms: np.ndarray) -> list[Tensor]:
+    matrices = torch.from_numpy(transforms)
+    return [transform_images(part, matrices.to(part.device, part.dtype)) for part in inputs]
 
 
 def _target_tensor(network: TandemNetwork, rows: Rows) -> Tensor:

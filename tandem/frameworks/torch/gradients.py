@@ -40,7 +40,7 @@ def choose_gradients(network: TandemNetwork) -> Gradients:
     """Return the written-out backward pass where the network's layers have one, else autograd's."""
     plain = all(
         layer.kind in ("dense", "flatten") or (layer.kind == "activation" and layer.function in _FROM_OUTPUT)
-        for layer in network.architecture.body
+        for layer in (*network.architecture.embeddings, *network.architecture.body)
     )
     plain = plain and all(head.takes != "input" for head in network.architecture.heads)
     return DenseGradients(network) if plain else AutogradGradients(network)

@@ -20,6 +20,10 @@ NATIVE_DIFFERENCES = {
     "initial_weights": "initial weights: dense kernels and biases uniform, U(±1/√inputs)",
     "batch_normalization": "batch normalisation: momentum 0.1 (0.9 in Keras's terms), epsilon 1e-5, "
     "unbiased running variance",
+    "layer_normalization": "layer normalisation: epsilon 1e-5",
+    "lstm": "LSTM: everything uniform, U(±1/√units); one bias, the sum of PyTorch's two",
+    "gru": "GRU: everything uniform, U(±1/√units)",
+    "embedding": "embedding: rows normal, N(0, 1)",
     "adam": "Adam: epsilon 1e-8, after the bias correction",
     "rmsprop": "RMSprop: epsilon 1e-8, outside the root",
     "momentum": "momentum: the step takes the learning rate, not the velocity",
@@ -34,12 +38,20 @@ class TandemNetwork(nn.Module):
         self.architecture = architecture
         self.body = nn.ModuleDict({layer.name: build_layer(layer, constants) for layer in architecture.body})
         self.heads = nn.ModuleDict({head.layer.name: build_layer(head.layer, constants) for head in architecture.heads})
+        self.embeddings = nn.ModuleDict(
+            {layer.name: build_layer(layer, constants) for layer in architecture.embeddings}
+        )
         self._stack = tuple(self.body.values())
+        self._embeddings = tuple(self.embeddings.values())
         self._outputs = tuple((head.takes, self.heads[head.layer.name]) for head in architecture.heads)
 
     def forward(self, *inputs: Tensor) -> list[Tensor]:
-        """Map (features,) or (wide, deep) to the heads' outputs, each (n, units)."""
-        wide, body_input = inputs[0], inputs[-1]
+        """Map (features,) or (wide, deep), then the codes of each embedding, to the heads' outputs, each (n, units)."""
+        main = self.architecture.main_inputs(inputs)
+        wide, body_input = main[0], main[-1]
+        if self._embeddings:
+            vectors = [embed(codes)[:, 0] for embed, codes in zip(self._embeddings, inputs[len(main) :], strict=True)]
+            body_input = torch.cat([body_input, *vectors], dim=1)
         body = body_input
         for module in self._stack:
             body = module(body)
@@ -50,7 +62,8 @@ class TandemNetwork(nn.Module):
 
     def module_of(self, layer: Layer) -> nn.Module:
         """Return the module of a layer."""
-        return self.body[layer.name] if layer.name in self.body else self.heads[layer.name]
+        held = next(held for held in (self.embeddings, self.body, self.heads) if layer.name in held)
+        return held[layer.name]
 
 
 def build(architecture: Architecture, *, seed: int, constants: Constants, dtype: str = "float32") -> TandemNetwork:
@@ -109,7 +122,7 @@ def _forward_noting(network: TandemNetwork, inputs: list[Tensor]) -> dict[str, T
     def note(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
         return lambda _module, _inputs, output: outputs.__setitem__(name, output)
 
-    named = [*network.body.items(), *network.heads.items()]
+    named = [*network.embeddings.items(), *network.body.items(), *network.heads.items()]
     hooks = [module.register_forward_hook(note(name)) for name, module in named]
     try:
         network(*inputs)
@@ -131,10 +144,10 @@ def summarize(network: TandemNetwork) -> ModelSummary:
             name=name,
             kind=type(module).__name__,
             output_shape=tuple(outputs[name].shape[1:]),
-            parameters=sum(tensor.numel() for tensor in (*module.parameters(), *module.buffers())),
+            parameters=sum(tensor.numel() for tensor in module.state_dict().values()),
             trainable=sum(tensor.numel() for tensor in module.parameters() if tensor.requires_grad),
         )
-        for name, module in [*network.body.items(), *network.heads.items()]
+        for name, module in [*network.embeddings.items(), *network.body.items(), *network.heads.items()]
     )
     return ModelSummary(
         layers=rows,

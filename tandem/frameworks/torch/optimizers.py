@@ -13,15 +13,15 @@ from torch import Tensor, nn
 from tandem.models import Constants
 from tandem.optimizers import Adam, AnyOptimizer, RmsProp, Sgd
 
-_KERAS_EPSILON = 1e-7
+_KERAS_EPSILON, _TORCH_EPSILON = 1e-7, 1e-8
 
 
 def make_optimizer(declared: AnyOptimizer, parameters: Sequence[nn.Parameter], constants: Constants) -> Stepper:
-    """Return an optimiser for a declaration: Keras's formulas and constants if aligned, else PyTorch's own."""
-    aligned, own = OPTIMIZERS[declared.name]
-    if constants == "aligned":
-        return aligned(declared, parameters)
-    return NativeStepper(own(declared, parameters), parameters)
+    """Return an optimiser for a declaration: Keras's formulas and constants, PyTorch's, or PyTorch's own class."""
+    of_keras, of_torch, own = OPTIMIZERS[declared.name]
+    if constants == "native":
+        return NativeStepper(own(declared, parameters), parameters)
+    return (of_keras if constants == "aligned" else of_torch)(declared, parameters)
 
 
 class Stepper(ABC):
@@ -150,6 +150,44 @@ class RmsPropStepper(FlatStepper):
         self.vector.addcdiv_(gradient, (square + _KERAS_EPSILON).sqrt_(), value=-learning_rate)
 
 
+class TorchSgdStepper(SgdStepper):
+    """PyTorch's SGD: v ← μ v + g; w ← w - η v, or w - η (g + μ v) with Nesterov's momentum."""
+
+    def __init__(self, declared: Sgd, parameters: Sequence[nn.Parameter]) -> None:
+        super().__init__(declared, parameters)
+        self.momentum = declared.momentum
+
+    def move(self, gradient: Tensor, learning_rate: float) -> None:
+        """Change ``vector`` in place."""
+        if not self.momentum:
+            self.vector.add_(gradient, alpha=-learning_rate)
+            return
+        velocity = self.memory["velocity"].mul_(self.momentum).add_(gradient)
+        step = gradient.add(velocity, alpha=self.momentum) if self.nesterov else velocity
+        self.vector.add_(step, alpha=-learning_rate)
+
+
+class TorchAdamStepper(AdamStepper):
+    """PyTorch's Adam: ε = 1e-8 beside the root of the corrected second moment."""
+
+    def move(self, gradient: Tensor, learning_rate: float) -> None:
+        """Change ``vector`` in place."""
+        mean, square = self.memory["mean"], self.memory["square"]
+        mean.lerp_(gradient, 1 - self.beta_1)
+        square.mul_(self.beta_2).addcmul_(gradient, gradient, value=1 - self.beta_2)
+        root = square.sqrt().div_((1 - self.beta_2**self.steps) ** 0.5).add_(_TORCH_EPSILON)
+        self.vector.addcdiv_(mean, root, value=-learning_rate / (1 - self.beta_1**self.steps))
+
+
+class TorchRmsPropStepper(RmsPropStepper):
+    """PyTorch's RMSprop: v ← ρ v + (1 - ρ) g²; w ← w - η g / (√v + ε), ε = 1e-8."""
+
+    def move(self, gradient: Tensor, learning_rate: float) -> None:
+        """Change ``vector`` in place."""
+        square = self.memory["square"].mul_(self.rho).addcmul_(gradient, gradient, value=1 - self.rho)
+        self.vector.addcdiv_(gradient, square.sqrt().add_(_TORCH_EPSILON), value=-learning_rate)
+
+
 class NativeStepper(Stepper):
     """PyTorch's own optimiser with PyTorch's own defaults for what is not declared."""
 
@@ -202,9 +240,11 @@ def _own_rmsprop(declared: RmsProp, parameters: Sequence[nn.Parameter]) -> torch
     return torch.optim.RMSprop(parameters, declared.learning_rate, alpha=declared.rho)
 
 
-# Name → Keras's formula and constants, and PyTorch's own optimiser.
-OPTIMIZERS: Mapping[str, tuple[Callable[[Any, Any], Stepper], Callable[[Any, Any], torch.optim.Optimizer]]] = {
-    "sgd": (SgdStepper, _own_sgd),
-    "adam": (AdamStepper, _own_adam),
-    "rmsprop": (RmsPropStepper, _own_rmsprop),
+Make = Callable[[Any, Any], Stepper]
+# Name → with Keras's formula and constants, with PyTorch's (without the second that importing PyTorch's own optimisers
+# takes), and PyTorch's own optimiser.
+OPTIMIZERS: Mapping[str, tuple[Make, Make, Callable[[Any, Any], torch.optim.Optimizer]]] = {
+    "sgd": (SgdStepper, TorchSgdStepper, _own_sgd),
+    "adam": (AdamStepper, TorchAdamStepper, _own_adam),
+    "rmsprop": (RmsPropStepper, TorchRmsPropStepper, _own_rmsprop),
 }

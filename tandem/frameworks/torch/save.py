@@ -22,6 +22,9 @@ def save(network: TandemNetwork, directory: Path) -> None:
     (directory / FILE).write_bytes(buffer.getbuffer())
 
 
+EXPORTS = {"state-dict": save}
+
+
 def load(directory: Path, architecture: Architecture, constants: Constants) -> TandemNetwork:
     """Read ``model.pt``, arrays alone.
 

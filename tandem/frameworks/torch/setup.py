@@ -25,3 +25,8 @@ def best_device() -> torch.device:
 def device() -> str:
     """Return what computes, in words."""
     return torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Return whether an error says that the device's memory did not suffice."""
+    return isinstance(error, torch.OutOfMemoryError)

@@ -7,6 +7,7 @@ layer's arrays are not attributes of the names that the kind gives them, ``varia
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -18,6 +19,12 @@ from tandem.models import Constants
 def build_layer(layer: Layer, constants: Constants, dtype: str) -> keras.layers.Layer:
     """Return Keras's layer."""
     return importlib.import_module(f"{__name__}.{layer.kind}").build(layer, constants, name=layer.name, dtype=dtype)
+
+
+def register_layers(layers: Iterable[Layer]) -> None:
+    """Import the layers' modules, so that Keras knows the classes of ours that an archive names."""
+    for layer in layers:
+        importlib.import_module(f"{__name__}.{layer.kind}")
 
 
 def layer_variables(layer: Layer, built: keras.layers.Layer) -> dict[str, Any]:

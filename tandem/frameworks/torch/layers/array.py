@@ -35,7 +35,7 @@ class Array:
         back = np.argsort(self.blocks) if self.blocks else ()
         laid_out = _reordered(np.asarray(array), back).transpose(np.argsort(self.axes))
         with torch.no_grad():
-            self.tensor.copy_(torch.from_numpy(np.ascontiguousarray(laid_out)))
+            self.tensor.copy_(torch.from_numpy(np.array(laid_out, order="C")))
 
 
 def _reordered(array: np.ndarray, blocks: Sequence[int] | np.ndarray) -> np.ndarray:

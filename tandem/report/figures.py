@@ -1,29 +1,32 @@
 """Records drawn as inline SVG by matplotlib: the same bytes for the same record, in any process.
 
-Text stays text, colours are CSS variables of the page (``--ink``, ``--series-1`` ...), and every figure
-says in words what it shows. ``key`` names a figure on its page: it salts and prefixes the ids.
+Every figure says in words what it shows. ``key`` names a figure on its page: it salts and prefixes the ids.
 """
 
 from __future__ import annotations
 
-import io
 import math
-import unicodedata
-import warnings
-import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
+from tandem.report.drawing import (
+    GRID,
+    INK,
+    PAPER,
+    SERIES,
+    SOFT,
+    add_axes,
+    drawing,
+    look_of,
+    shorten,
+    text_width,
+    write_svg,
+)
 from tandem.report.formats import (
     format_count,
     format_number,
@@ -42,62 +45,22 @@ from tandem.report.records import (
     Residuals,
 )
 
-# Colours that no figure has by chance stand in for the page's CSS variables until the SVG is written.
-INK, SOFT, GRID, PAPER = "#010203", "#010204", "#010205", "#010206"
-SERIES = ("#010207", "#010208", "#010209")
-VARIABLES = {
-    INK: "var(--ink)",
-    SOFT: "var(--soft)",
-    GRID: "var(--rule)",
-    PAPER: "var(--paper)",
-    SERIES[0]: "var(--series-1)",
-    SERIES[1]: "var(--series-2)",
-    SERIES[2]: "var(--series-3)",
-}
-# Framework -> colour, marker. A framework looks the same in every figure, alone or compared.
-LOOKS = {"keras": (SERIES[0], "o"), "torch": (SERIES[1], "s")}
-OTHER_LOOK = (SERIES[2], "^")
 DASHES: dict[str, Any] = {"train": (0, (3.5, 2.2)), "valid": "solid"}
-LINE_WIDTHS = {
-    True: 3.6,
-    False: 1.5,
-}  # of curves that lie below others, which coincide with them; of the rest
+# Line widths and marker sizes of the first, second ... framework, by how many there are: the later ones lie over the
+# earlier, so that all show where they coincide.
+WIDTHS = {1: ((1.5, 4.2),), 2: ((3.6, 7.5), (1.5, 4.2)), 3: ((5.2, 10.5), (2.9, 7.0), (1.2, 3.6))}
 CONFUSION_LABELS = 14  # classes above which cells carry no count
-STYLE = {
-    "svg.fonttype": "none",
-    "text.parse_math": False,
-    "font.size": 12,
-    "text.color": INK,
-    "axes.edgecolor": SOFT,
-    "axes.labelcolor": INK,
-    "axes.linewidth": 0.8,
-    "axes.facecolor": "none",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.formatter.useoffset": False,
-    "grid.color": GRID,
-    "grid.linewidth": 0.8,
-    "xtick.color": SOFT,
-    "ytick.color": SOFT,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "legend.frameon": False,
-    "legend.fontsize": 12,
-    "figure.facecolor": "none",
-}
 
 
 def draw_intervals(plot: IntervalPlot, key: str) -> str:
     """Return the main metric of all frameworks as dots with whiskers."""
     labels = [f"{framework_title(bar.framework)}, {bar.over}" for bar in plot.bars]
-    left = 16 + max(_text_width(label) for label in labels)
+    left = 16 + max(text_width(label) for label in labels)
     height = 58 + 26 * len(labels)
-    with _drawing(left + 270, height, key) as figure:
-        axes = _axes(figure, left, 40, 250, height - 58)
+    with drawing(left + 270, height, key) as figure:
+        axes = add_axes(figure, left, 40, 250, height - 58)
         for place, bar in enumerate(plot.bars):
-            colour, marker = _look(bar.framework)
+            colour, marker = look_of(bar.framework)
             axes.plot([bar.low, bar.high], [place, place], color=colour, linewidth=2.5, solid_capstyle="butt")
             axes.plot([bar.value], [place], marker=marker, color=colour, markersize=8)
         axes.set_yticks(range(len(labels)), labels)
@@ -112,27 +75,31 @@ def draw_intervals(plot: IntervalPlot, key: str) -> str:
             f"{label}: {format_number(bar.value)}, interval {format_number(bar.low)} to {format_number(bar.high)}"
             for label, bar in zip(labels, plot.bars, strict=True)
         )
-        return _svg(figure, key, f"{metric_title(plot.metric)} with intervals", words + ".")
+        return write_svg(figure, key, f"{metric_title(plot.metric)} with intervals", words + ".")
 
 
 def draw_curves(panel: CurvePanel, key: str) -> str:
     """Return the learning curves of one quantity: colour and marker say the framework, dashes training."""
     quantity = metric_title(panel.quantity)
-    with _drawing(412, 304, key) as figure:
-        axes = _axes(figure, 54, 44, 346, 200)
-        frameworks = list(dict.fromkeys(curve.framework for curve in panel.curves))
-        below = frameworks[0] if len(frameworks) > 1 else None
+    more = 18 * max(0, math.ceil(len(panel.curves) / 2) - 2)  # for the legend
+    with drawing(412, 304 + more, key) as figure:
+        axes = add_axes(figure, 54, 44, 346, 200)
+        sizes = _sizes(list(dict.fromkeys(curve.framework for curve in panel.curves)))
         for curve in panel.curves:
-            _draw_curve(axes, curve, below == curve.framework)
+            _draw_curve(axes, curve, sizes[curve.framework])
         if panel.logarithmic:
             axes.set_yscale("log")
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             axes.yaxis.set_minor_formatter(NullFormatter())
+        if panel.limits is not None:
+            low, high = panel.limits
+            axes.set_ylim(low, high + 0.03 * (high - low))  # markers at the top stay whole
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.set_xlabel("epoch")
         scale = " (logarithmic)" if panel.logarithmic else ""
-        axes.text(0, 1.2, f"{quantity}{scale}", transform=axes.transAxes, fontweight="bold", va="bottom")
-        handles = [_handle(curve, below == curve.framework) for curve in panel.curves]
+        axes.text(0, 1.2 + more / 200, f"{quantity}{scale}", transform=axes.transAxes, fontweight="bold", va="bottom")
+        columns = panel.curves if not more else sorted(panel.curves, key=lambda curve: list(DASHES).index(curve.part))
+        handles = [_handle(curve, sizes[curve.framework]) for curve in columns]
         axes.legend(
             handles=handles,
             loc="lower left",
@@ -144,23 +111,23 @@ def draw_curves(panel: CurvePanel, key: str) -> str:
             labelspacing=0.25,
         )
         words = " ".join(_describe_curve(curve, quantity) for curve in panel.curves)
-        return _svg(figure, key, f"Learning curves: {quantity}", words)
+        return write_svg(figure, key, f"Learning curves: {quantity}", words)
 
 
 def draw_confusion(confusion: Confusion, key: str) -> str:
     """Return one framework's confusion matrix: true classes down, predicted across, shaded by row share."""
     counts = np.asarray(confusion.counts)
     classes = len(counts)
-    names = [_shorten(name, 14) for name in confusion.class_names]
-    longest = max(_text_width(name) for name in names)
+    names = [shorten(name, 14) for name in confusion.class_names]
+    longest = max(text_width(name) for name in names)
     cell = max(28, min(66, 300 // classes)) if classes <= CONFUSION_LABELS else max(4, 340 // classes)
     side, left, below = cell * classes, longest + 34, longest + 30
     upright = longest > cell - 4
     below = below if upright else 46
-    with _drawing(left + side + 12, side + below + 40, key) as figure:
-        axes = _axes(figure, left, below, side, side)
+    with drawing(left + side + 12, side + below + 40, key) as figure:
+        axes = add_axes(figure, left, below, side, side)
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-        colour, _ = _look(confusion.framework)
+        colour, _ = look_of(confusion.framework)
         for (i, j), share in np.ndenumerate(shares):
             if counts[i, j]:
                 alpha = 0.08 + 0.62 * float(share)
@@ -185,17 +152,17 @@ def draw_confusion(confusion: Confusion, key: str) -> str:
         figure.text((left + side / 2) / (left + side + 12), 0.005, "predicted", ha="center", va="bottom", color=SOFT)
         middle = 1 - (40 + side / 2 - 6) / (side + below + 40)
         figure.text(0.0, middle, "true", rotation=90, va="center", ha="left", color=SOFT)
-        return _svg(figure, key, *_describe_confusion(confusion))
+        return write_svg(figure, key, *_describe_confusion(confusion))
 
 
 def draw_residuals(shown: Residuals, key: str) -> str:
     """Return predicted against target as a cloud around the diagonal."""
-    colour, marker = _look(shown.framework)
+    colour, marker = look_of(shown.framework)
     low, high = shown.limits
     margin = 0.04 * ((high - low) or 1.0)
     limits = low - margin, high + margin
-    with _drawing(392, 380, key) as figure:
-        axes = _axes(figure, 58, 48, 322, 292)
+    with drawing(392, 380, key) as figure:
+        axes = add_axes(figure, 58, 48, 322, 292)
         axes.plot(limits, limits, color=SOFT, linewidth=1, linestyle=(0, (5, 3)))
         few = len(shown.targets) <= 200
         axes.plot(
@@ -212,7 +179,7 @@ def draw_residuals(shown: Residuals, key: str) -> str:
         axes.set_ylim(limits)
         axes.xaxis.set_major_locator(MaxNLocator(6))
         axes.yaxis.set_major_locator(MaxNLocator(6))
-        axes.set_xlabel(f"target: {_shorten(shown.target_name, 40)}")
+        axes.set_xlabel(f"target: {shorten(shown.target_name, 40)}")
         figure.text(0, 1, framework_title(shown.framework), fontweight="bold", va="top")
         axes.text(0, 1.02, "predicted", transform=axes.transAxes, color=SOFT, va="bottom", ha="left")
         words = (
@@ -220,18 +187,18 @@ def draw_residuals(shown: Residuals, key: str) -> str:
             f"root mean squared error {format_number(shown.rmse)}, "
             f"mean of predicted minus target {format_number(shown.bias)}."
         )
-        return _svg(figure, key, f"Predicted against {shown.target_name}", words)
+        return write_svg(figure, key, f"Predicted against {shown.target_name}", words)
 
 
 def draw_class_balance(balance: ClassBalance, key: str) -> str:
     """Return the rows per class as bars, one pair per class."""
-    names = [_shorten(name, 24) for name in balance.class_names]
-    left = 14 + max(_text_width(name) for name in names)
+    names = [shorten(name, 24) for name in balance.class_names]
+    left = 14 + max(text_width(name) for name in names)
     parts = list(balance.counts)
     band = max(10, min(34, 560 // len(names)))
     height = 66 + band * len(names)
-    with _drawing(left + 340, height, key) as figure:
-        axes = _axes(figure, left, 38, 300, band * len(names))
+    with drawing(left + 340, height, key) as figure:
+        axes = add_axes(figure, left, 38, 300, band * len(names))
         thick = 0.72 / len(parts)
         largest = max(max(counts) for counts in balance.counts.values())
         for which, part in enumerate(parts):
@@ -255,25 +222,27 @@ def draw_class_balance(balance: ClassBalance, key: str) -> str:
             f"{name}: " + ", ".join(f"{format_count(balance.counts[part][i])} {PARTS[part]}" for part in parts)
             for i, name in enumerate(balance.class_names)
         )
-        return _svg(figure, key, "Rows per class", words + ".")
+        return write_svg(figure, key, "Rows per class", words + ".")
 
 
 def draw_picture(pixels: Array, words: str, key: str) -> str:
     """Return one sample as an image of its own pixels; ``pixels`` is (height, width[, 3]) in 0..1."""
     height, width = pixels.shape[:2]
-    with _drawing(96, max(12.0, min(288.0, 96 * height / width)), key) as figure:
+    with drawing(96, max(12.0, min(288.0, 96 * height / width)), key) as figure:
         axes = figure.add_axes((0, 0, 1, 1))
         axes.set_axis_off()
         axes.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="none", aspect="auto")
-        return _svg(figure, key, "Sample", words)
+        return write_svg(figure, key, "Sample", words)
 
 
-def _look(framework: str) -> tuple[str, str]:
-    return LOOKS.get(framework, OTHER_LOOK)
+def _sizes(frameworks: list[str]) -> dict[str, tuple[float, float]]:
+    """Return each framework's line width and marker size."""
+    sizes = WIDTHS[min(len(frameworks), max(WIDTHS))]
+    return {name: sizes[min(place, len(sizes) - 1)] for place, name in enumerate(frameworks)}
 
 
-def _draw_curve(axes: Axes, curve: Curve, below: bool) -> None:
-    colour, marker = _look(curve.framework)
+def _draw_curve(axes: Axes, curve: Curve, sizes: tuple[float, float]) -> None:
+    colour, marker = look_of(curve.framework)
     if not curve.epochs:
         return
     if curve.averaged > 1:
@@ -283,9 +252,9 @@ def _draw_curve(axes: Axes, curve: Curve, below: bool) -> None:
         curve.mean,
         color=colour,
         linestyle=DASHES[curve.part],
-        linewidth=LINE_WIDTHS[below],
+        linewidth=sizes[0],
         marker=marker,
-        markersize=7.5 if below else 4.2,
+        markersize=sizes[1],
         markevery=max(1, math.ceil(len(curve.epochs) / 12)),
         markerfacecolor=colour if curve.part == "valid" else PAPER,
     )
@@ -296,16 +265,16 @@ def _draw_curve(axes: Axes, curve: Curve, below: bool) -> None:
         axes.plot([curve.kept_epoch], [kept], marker="o", markersize=12, markerfacecolor="none", markeredgecolor=INK)
 
 
-def _handle(curve: Curve, below: bool) -> Line2D:
-    colour, marker = _look(curve.framework)
+def _handle(curve: Curve, sizes: tuple[float, float]) -> Line2D:
+    colour, marker = look_of(curve.framework)
     return Line2D(
         [],
         [],
         color=colour,
         linestyle=DASHES[curve.part],
-        linewidth=LINE_WIDTHS[below],
+        linewidth=sizes[0],
         marker=marker,
-        markersize=7.5 if below else 4.2,
+        markersize=sizes[1],
         markerfacecolor=colour if curve.part == "valid" else PAPER,
         label=f"{framework_title(curve.framework)}, {PARTS[curve.part]}",
     )
@@ -339,98 +308,3 @@ def _describe_confusion(confusion: Confusion) -> tuple[str, str]:
         true, predicted, count = confusion.worst
         words += f" Most often confused: {true} taken for {predicted}, {format_count(count)} times."
     return f"Confusion matrix of {title}", words
-
-
-def _shorten(name: str, letters: int) -> str:
-    return name if len(name) <= letters else name[: letters - 1] + "…"
-
-
-def _text_width(text: str, size: float = 12) -> float:
-    """Estimate a text's width in pixels; the fonts are the reader's."""
-    return sum(size if unicodedata.east_asian_width(letter) in "WF" else 0.56 * size for letter in text)
-
-
-@contextmanager
-def _drawing(width: float, height: float, key: str) -> Iterator[Figure]:
-    """Yield a figure of ``width`` by ``height`` pixels in the report's own style, whatever the user's is."""
-    with matplotlib.style.context(["default", {**STYLE, "svg.hashsalt": f"figure {key}"}]):
-        figure = Figure(figsize=(width / 72, height / 72), dpi=72)
-        FigureCanvasSVG(figure)
-        yield figure
-
-
-def _axes(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
-    """Add axes placed in pixels: measured layouts would depend on the fonts of this machine."""
-    across, up = figure.get_size_inches() * 72
-    return figure.add_axes((left / across, bottom / up, width / across, height / up))
-
-
-def _svg(figure: Figure, key: str, title: str, words: str) -> str:
-    """Write the figure as an SVG element fit for a page: named, described, coloured by the page."""
-    buffer = io.StringIO()
-    bare = {"Date": None, "Creator": None, "Format": None, "Type": None}
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # the browser has the glyphs
-        figure.savefig(buffer, format="svg", transparent=True, metadata=bare)
-    source = buffer.getvalue()
-    root = ElementTree.fromstring(source[source.index("<svg") :])  # noqa: S314 (matplotlib wrote it just now)
-    _clean(root, key)
-    box = root.get("viewBox", "")
-    root.attrib.clear()
-    root.attrib.update(
-        {
-            "viewBox": box,
-            "width": "100%",
-            "role": "img",
-            "style": f"max-width: {1.1 * float(box.split()[2]):.0f}px",
-        }
-    )
-    root.set("aria-labelledby", f"{key}-title {key}-words")
-    for place, (tag, text) in enumerate((("title", title), ("desc", words))):
-        element = ElementTree.Element(tag, {"id": f"{key}-{'title' if place == 0 else 'words'}"})
-        element.text = text
-        root.insert(place, element)
-    return ElementTree.tostring(root, encoding="unicode")
-
-
-def _clean(root: ElementTree.Element, key: str) -> None:
-    """Drop name spaces, style sheets and unused ids, prefix the rest, and bring in the CSS variables."""
-    elements = list(root.iter())
-    used = {value for element in elements for value in _references(element)}
-    for element in elements:
-        for child in [child for child in element if child.tag.endswith("}style")]:
-            element.remove(child)
-        element.tag = element.tag.rpartition("}")[2]
-        for name, value in list(element.attrib.items()):
-            del element.attrib[name]
-            plain = name.rpartition("}")[2]
-            if plain == "id" and value not in used:
-                continue
-            if plain == "id":
-                value = f"{key}-{value}"
-            elif plain == "href" and value.startswith("#"):
-                value = f"#{key}-{value[1:]}"
-            elif plain == "clip-path":
-                value = value.replace("url(#", f"url(#{key}-")
-            elif plain == "style":
-                value = _restyle(value, key)
-            elif plain == "transform" and value.startswith("rotate(-0 "):
-                continue
-            element.set(plain, " ".join(value.split()) if plain == "d" else value)
-
-
-def _references(element: ElementTree.Element) -> Iterator[str]:
-    for name, value in element.attrib.items():
-        if name.endswith("href") and value.startswith("#"):
-            yield value[1:]
-        for piece in value.split("url(#")[1:]:
-            yield piece.partition(")")[0]
-
-
-def _restyle(style: str, key: str) -> str:
-    kept: list[str] = []
-    for rule in style.replace("url(#", f"url(#{key}-").split(";"):
-        name, _, value = rule.partition(":")
-        if name.strip() != "font-family":  # the page's
-            kept.append(f"{name.strip()}: {VARIABLES.get(value.strip(), value.strip())}")
-    return "; ".join(kept)

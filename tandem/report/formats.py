@@ -103,6 +103,11 @@ def format_shape(shape: Iterable[int]) -> str:
     return " × ".join(str(size) for size in shape)
 
 
+def format_p_value(p: float) -> str:
+    """Return a p-value: "0.013", or "< 0.0001"."""
+    return titles.format_p(p).removeprefix("= ")
+
+
 def _decimals(values: Iterable[float], digits: int) -> int:
     """Decimals with which the largest of ``values`` has ``digits`` significant digits."""
     largest = max((abs(value) for value in values), default=0.0)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tandem.diagnosis import DiagnosisRecord, case_words
 from tandem.records import (
     ComparisonRecord,
     DataDescription,
@@ -28,8 +29,11 @@ from tandem.records import (
     RunRecord,
     TimingRecord,
 )
+from tandem.report.columns import named_value
 from tandem.report.formats import format_count, format_seconds, framework_title, is_number
+from tandem.report.samples import Sample, show_samples
 from tandem.rounding import is_rounding
+from tandem.titles import listing
 
 Array = np.ndarray[Any, Any]
 
@@ -37,6 +41,7 @@ PARTS: dict[Part, str] = {"train": "training", "valid": "validation", "test": "t
 SHOWN_POINTS = 1200  # of a residual plot: enough to see the shape, few enough for a small file
 SHOWN_FEATURES = 12  # columns of a table of raw features
 SHOWN_RANGES = 30  # rows of the table of feature ranges
+FEW_REPLICATES = 5  # fewer are too few for a conclusion over seeds
 _EPOCHS_TO_TELL = 5  # fewer say nothing of speed
 GALLERY = 15  # sample images: 3 rows of 5
 
@@ -68,8 +73,9 @@ class MetricRow:
     over: str  # "360 test samples" or "5 seeds"
     level: float
     estimates: dict[str, Interval | None]  # by framework
-    difference: Interval | None  # second framework minus first
+    difference: Interval | None  # of two frameworks: second minus first
     favours: str | None  # the framework that the difference's interval speaks for; None if it holds 0
+    few: bool = False  # too few seeds for the difference to speak for either
 
 
 @dataclass(frozen=True)
@@ -133,6 +139,7 @@ class CurvePanel:
     quantity: str  # "loss", "accuracy", ...
     curves: tuple[Curve, ...]
     logarithmic: bool  # values span more than a factor of 50
+    limits: tuple[float, float] | None = None  # of the axis where they are fixed, so that pages compare
 
 
 @dataclass(frozen=True)
@@ -191,8 +198,8 @@ class WrongRow:
     predicted_name: str
     confidence: Number
     error: float
-    picture: Array | None  # (height, width) or (height, width, 3) in 0..1
-    features: tuple[float, ...]  # the first SHOWN_FEATURES; empty where there is a picture
+    picture: Sample | None  # of samples that can be looked at
+    features: tuple[float | str, ...]  # the first SHOWN_FEATURES, categories by name; empty where there is a picture
 
 
 @dataclass(frozen=True)
@@ -243,7 +250,7 @@ class Picture:
     """One sample of the fit part."""
 
     label: str
-    pixels: Array  # (height, width) or (height, width, 3) in 0..1
+    sample: Sample
 
 
 @dataclass(frozen=True)
@@ -275,6 +282,7 @@ class IndexEntry:
     runs: dict[str, RunRecord]
     timings: dict[str, TimingRecord]
     address: str  # of its page, relative to the index
+    diagnosis: DiagnosisRecord
 
 
 @dataclass(frozen=True)
@@ -290,6 +298,7 @@ class IndexRow:
     seconds: float  # all trainings of all frameworks
     diverged: bool
     address: str
+    curves: str  # what the learning curves say, in a word or two
 
 
 def metric_rows(comparison: ComparisonRecord) -> tuple[MetricRow, ...]:
@@ -298,7 +307,8 @@ def metric_rows(comparison: ComparisonRecord) -> tuple[MetricRow, ...]:
         framework: {estimate.metric: estimate for estimate in listed}
         for framework, listed in comparison.estimates.items()
     }
-    differences = {difference.metric: difference for difference in comparison.differences}
+    two = comparison.differences if len(comparison.frameworks) == 2 else ()  # of more, a table of their own tells
+    differences = {difference.metric: difference for difference in two}
     names = list(dict.fromkeys([comparison.main_metric, *(m for found in estimates.values() for m in found)]))
     rows = []
     for metric in names:
@@ -313,6 +323,7 @@ def metric_rows(comparison: ComparisonRecord) -> tuple[MetricRow, ...]:
             if not given:
                 continue
             gap: Interval | None = getattr(difference, kind) if difference is not None else None
+            few = kind == "seeds" and gap is not None and gap.n < FEW_REPLICATES
             rows.append(
                 MetricRow(
                     metric=metric,
@@ -321,7 +332,8 @@ def metric_rows(comparison: ComparisonRecord) -> tuple[MetricRow, ...]:
                     level=given[0].level,
                     estimates=intervals,
                     difference=gap,
-                    favours=_favours(gap, better, comparison.frameworks, given),
+                    favours=None if few else _favours(gap, better, comparison.frameworks, given),
+                    few=few,
                 )
             )
     return tuple(rows)
@@ -408,7 +420,8 @@ def curve_panels(histories: Mapping[str, Sequence[History]], runs: Mapping[str, 
             if (curve := _curve(framework, part, quantity, replicates, runs[framework])) is not None
         )
         if curves:
-            panels.append(CurvePanel(quantity, curves, _spans_decades(curves)))
+            logarithmic = _spans_decades(curves)
+            panels.append(CurvePanel(quantity, curves, logarithmic, None if logarithmic else _limits(quantity, curves)))
     return tuple(panels)
 
 
@@ -436,6 +449,14 @@ def _curve(framework: str, part: Part, quantity: str, replicates: Sequence[Histo
         diverged=len(series) - len(sound),
         kept_epoch=kept if kept in by_epoch else None,
     )
+
+
+def _limits(quantity: str, curves: Sequence[Curve]) -> tuple[float, float] | None:
+    """Return 0 to 1 for a share, 0 to the largest value for what is never negative."""
+    values = [value for curve in curves for value in (*curve.low, *curve.high)]
+    if quantity == "accuracy":
+        return 0.0, 1.0
+    return (0.0, max(values)) if values and min(values) >= 0 and max(values) > 0 else None
 
 
 def _spans_decades(curves: Sequence[Curve]) -> bool:
@@ -504,34 +525,6 @@ def residuals(arrays: Mapping[str, EvaluationArrays], target_name: str) -> tuple
     return tuple(shown)
 
 
-def has_pictures(data: DataDescription) -> bool:
-    """Say whether a sample can be shown as an image: it has two or three axes."""
-    return len(data.feature_shape) in (2, 3)
-
-
-def scale_pixels(samples: Array) -> Array:
-    """Return samples as pixels in 0..1, scaled together.
-
-    Args:
-        samples: (n, height, width) or (n, height, width, channels) or (n, channels, height, width); with
-            other than 1, 3 or 4 channels, their mean is shown.
-
-    Returns:
-        (n, height, width) or (n, height, width, 3) floats.
-    """
-    pixels = np.nan_to_num(np.asarray(samples, dtype=np.float64))
-    if pixels.ndim == 4:
-        if pixels.shape[-1] not in (1, 3, 4) and pixels.shape[1] in (1, 3, 4):
-            pixels = np.moveaxis(pixels, 1, -1)
-        pixels = pixels[..., :3] if pixels.shape[-1] in (3, 4) else pixels.mean(axis=-1)
-    low, high = (float(pixels.min()), float(pixels.max())) if pixels.size else (0.0, 1.0)
-    if low >= 0 and high <= 1:
-        low, high = 0.0, 1.0
-    elif low >= 0 and 128 <= high <= 255:
-        low, high = 0.0, 255.0
-    return (pixels - low) / ((high - low) or 1.0)
-
-
 def wrong_samples(
     data: DataDescription,
     evaluations: Mapping[str, EvaluationRecord],
@@ -547,7 +540,7 @@ def wrong_samples(
 
 def _wrong(data: DataDescription, framework: str, evaluation: EvaluationRecord, features: Array) -> WrongSamples:
     listed = evaluation.wrong[: len(features)]
-    pictures = scale_pixels(features) if has_pictures(data) else None
+    pictures = show_samples(data, features)
     flat = np.asarray(features, dtype=np.float64).reshape(len(features), math.prod(data.feature_shape))
     shown = 0 if pictures is not None else min(flat.shape[1], SHOWN_FEATURES)
     labelled = data.task == "classification"
@@ -561,12 +554,19 @@ def _wrong(data: DataDescription, framework: str, evaluation: EvaluationRecord, 
             confidence=wrong.confidence,
             error=wrong.error,
             picture=None if pictures is None else pictures[i],
-            features=tuple(flat[i, :shown].tolist()),
+            features=_named_features(data, flat[i, :shown]),
         )
         for i, wrong in enumerate(listed)
     )
     names = data.feature_names or tuple(f"feature {i}" for i in range(shown))
     return WrongSamples(framework, rows, names[:shown], 0 if pictures is not None else flat.shape[1] - shown)
+
+
+def _named_features(data: DataDescription, values: Array) -> tuple[float | str, ...]:
+    if not data.columns:
+        return tuple(values.tolist())
+    pairs = zip(data.columns, values.tolist(), strict=False)  # the first columns are shown
+    return tuple(named_value(column, value) for column, value in pairs)
 
 
 def cost_rows(timings: Mapping[str, TimingRecord]) -> tuple[CostRow, ...]:
@@ -593,25 +593,29 @@ def cost_rows(timings: Mapping[str, TimingRecord]) -> tuple[CostRow, ...]:
 
 
 def speed_sentence(rows: Sequence[CostRow]) -> str:
-    """Say which framework's epochs are faster, and what all of the training took; empty unless two are known.
+    """Say which framework's epochs are fastest, and what all of the training took; empty unless two are known.
 
     Too few epochs, as of a run that diverged at once, say nothing of speed.
     """
     timed = [row for row in rows if row.seconds_per_epoch and row.epochs >= _EPOCHS_TO_TELL]
-    if len(timed) != 2:
+    if len(timed) < 2:
         return ""
-    fast, slow = sorted(timed, key=lambda row: row.seconds_per_epoch or 0.0)
-    names = framework_title(fast.framework), framework_title(slow.framework)
-    ratio = (slow.seconds_per_epoch or 0.0) / (fast.seconds_per_epoch or 1.0)
+    fastest, *slower = sorted(timed, key=lambda row: row.seconds_per_epoch or 0.0)
+    ratios = [(row.seconds_per_epoch or 0.0) / (fastest.seconds_per_epoch or 1.0) for row in slower]
+    names = [framework_title(row.framework) for row in (fastest, *slower)]
     epochs = (
-        f"Typical epochs of {names[0]} and {names[1]} are equally fast, within 5 %"
-        if ratio < 1.05
-        else f"A typical epoch of {names[0]} is {ratio:.2g} times as fast as one of {names[1]}"
+        f"Typical epochs of {listing(names)} are equally fast, within 5 %"
+        if ratios[-1] < 1.05
+        else f"A typical epoch of {names[0]} is "
+        + listing(
+            [f"{ratio:.2g} times as fast as one of {name}" for name, ratio in zip(names[1:], ratios, strict=True)]
+        )
     )
-    whole = " and ".join(
-        f"{format_seconds(row.total_seconds)} in {framework_title(row.framework)}" for row in (fast, slow)
+    whole = listing(
+        [f"{format_seconds(row.total_seconds)} in {framework_title(row.framework)}" for row in (fastest, *slower)]
     )
-    return f"{epochs}; all training took {whole}. Keras compiles in its first epoch, which the typical one leaves out."
+    compiled = " Keras compiles in its first epoch, which the typical one leaves out." if "Keras" in names else ""
+    return f"{epochs}; all training took {whole}.{compiled}"
 
 
 def repeat_of(runs: Mapping[str, RunRecord]) -> int:
@@ -647,14 +651,14 @@ def feature_ranges(ranges: Sequence[FeatureRange]) -> tuple[tuple[FeatureRange, 
 
 
 def sample_pictures(data: DataDescription, samples: FitSamples | None) -> tuple[Picture, ...]:
-    """Return up to 15 samples as pictures with their class names (or values); none unless they are images."""
-    if samples is None or not has_pictures(data) or not len(samples.features):
+    """Return up to 15 samples with their class names (or values); none where samples are rows of features."""
+    shown = None if samples is None else show_samples(data, samples.features[:GALLERY])
+    if samples is None or not shown:
         return ()
-    pixels = scale_pixels(samples.features[:GALLERY])
     labelled = data.task == "classification"
     return tuple(
-        Picture(name_of(label, data.class_names) if labelled else f"{float(label):.4g}", picture)
-        for label, picture in zip(samples.labels[:GALLERY], pixels, strict=True)
+        Picture(name_of(label, data.class_names) if labelled else f"{float(label):.4g}", sample)
+        for label, sample in zip(samples.labels[:GALLERY], shown, strict=True)
     )
 
 
@@ -667,7 +671,14 @@ def environment_rows(runs: Mapping[str, RunRecord]) -> tuple[EnvironmentRow, ...
     facts["platform"] = {framework: run.platform for framework, run in runs.items()}
     facts["device"] = {framework: run.device for framework, run in runs.items()}
     facts["threads"] = {framework: str(run.threads) for framework, run in runs.items()}
+    if has_automatic_batch_size(runs):
+        facts["batch size (auto)"] = {framework: str(run.batch_size or "–") for framework, run in runs.items()}
     return tuple(EnvironmentRow(name, values) for name, values in facts.items())
+
+
+def has_automatic_batch_size(runs: Mapping[str, RunRecord]) -> bool:
+    """Return whether the batch size was chosen to fit the device's memory."""
+    return any(run.declaration.get("training", {}).get("batch_size") == "auto" for run in runs.values())
 
 
 def native_differences(runs: Mapping[str, RunRecord]) -> dict[str, tuple[str, ...]]:
@@ -705,6 +716,7 @@ def index_rows(entries: Sequence[IndexEntry]) -> tuple[IndexRow, ...]:
                 seconds=sum(row.total_seconds for row in cost_rows(entry.timings)),
                 diverged=bool(diverged_rows(entry.runs)),
                 address=entry.address,
+                curves=case_words(entry.diagnosis),
             )
         )
     return tuple(rows)
@@ -717,7 +729,7 @@ def suite_sentence(entries: Sequence[IndexEntry]) -> str:
     frameworks = dict.fromkeys(framework_title(name) for entry in entries for name in entry.comparison.frameworks)
     return (
         f"{experiments} experiment{'s' * (experiments != 1)} on {datasets} data set{'s' * (datasets != 1)}"
-        f"{', in ' + ' and '.join(frameworks) if frameworks else ''}."
+        f"{', in ' + listing(list(frameworks)) if frameworks else ''}."
     )
 
 

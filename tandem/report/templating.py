@@ -7,6 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from tandem import titles
 from tandem.report import formats
 from tandem.report.records import is_diverged
 
@@ -27,6 +28,7 @@ def page_environment(**filters: Callable[..., Any]) -> Environment:
         interval=formats.format_interval,
         seconds=formats.format_seconds,
         count=formats.format_count,
+        listing=titles.listing,
         **filters,
     )
     environment.tests["diverged"] = is_diverged

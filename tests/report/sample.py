@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 
+from tandem.diagnosis import Baseline, diagnose
+from tandem.hypotheses import mcnemar
 from tandem.records import (
     ComparisonRecord,
     DataDescription,
+    EquivalenceTest,
     EvaluationRecord,
     FeatureRange,
     History,
     Interval,
     LayerSummary,
+    Margin,
     MetricDifference,
     MetricEstimate,
     ModelSummary,
@@ -21,11 +27,14 @@ from tandem.records import (
     ReplicateTiming,
     RunRecord,
     ScalingSummary,
+    Significance,
     TimingRecord,
     WrongSample,
 )
 from tandem.report.pages import Link, PageInputs
 from tandem.report.records import EvaluationArrays, FitSamples, IndexEntry
+
+from .made_ladder import made_ladder
 
 HOSTILE = '<script>alert("x")</script> & $a$'
 BOTH = ("keras", "torch")
@@ -33,6 +42,7 @@ CLASSES = ("衬衫", "Ankle boot", HOSTILE)
 VERSIONS = {
     "keras": {"python": "3.12.3", "numpy": "2.4.1", "keras": "3.15.0", "tensorflow": "2.21.0"},
     "torch": {"python": "3.12.3", "numpy": "2.4.1", "torch": "2.13.0"},
+    "numpy": {"python": "3.12.3", "numpy": "2.4.1"},
 }
 
 
@@ -103,29 +113,17 @@ def classification(
         class_counts={"train": counts, "valid": tuple(count // 3 for count in counts)},
     )
     samples = FitSamples(255 * random.random((15, *shape)), np.arange(15) % classes)
-    differences = ()
-    if len(frameworks) == 2:
-        first, second = ({e.metric: e.samples.value for e in evaluations[f].estimates} for f in frameworks)
-        gaps = (
-            (
-                metric,
-                better,
-                None if None in (first[metric], second[metric]) else second[metric] - first[metric],
-                half,
-            )
-            for metric, better, half in (("accuracy", True, 0.012), ("loss", False, 0.012))
-        )
-        differences = tuple(
-            MetricDifference(
-                metric=metric,
-                higher_is_better=better,
-                first=frameworks[0],
-                second=frameworks[1],
-                samples=_interval(gap, half, "test samples", rows),
-                seeds=_interval(gap, half / 2, "seeds", replicates) if replicates > 1 else None,
-            )
-            for metric, better, gap, half in gaps
-        )
+    differences = tuple(
+        difference
+        for metric, better, half in (("accuracy", True, 0.012), ("loss", False, 0.012))
+        for first, second in combinations(frameworks, 2)
+        for difference in _differences(metric, better, half, evaluations[first], evaluations[second], rows)
+    )
+    right = {framework: arrays[framework].predictions == targets for framework in frameworks}
+    labels = tuple(
+        mcnemar(first, second, list(range(replicates)), right[first], right[second])
+        for first, second in combinations(frameworks, 2)
+    )
     comparison = ComparisonRecord(
         experiment="digits-mlp",
         description="Two hidden layers on scaled pixels, plain gradient descent.",
@@ -136,8 +134,11 @@ def classification(
         verdict="Keras and PyTorch are equally accurate: they differ by less than the test rows can tell.",
         estimates={framework: evaluations[framework].estimates for framework in frameworks},
         differences=differences,
-        both_wrong=9,
-        only_wrong=dict.fromkeys(frameworks, 4),
+        all_wrong=9 if len(frameworks) > 1 else None,
+        only_wrong=dict.fromkeys(frameworks, 4) if len(frameworks) > 1 else {},
+        mcnemar=labels,
+        cautions=("Fewer than five replicates: nothing can be concluded over seeds.",) if replicates < 5 else (),
+        findings=("Keras and PyTorch are equivalent within 0.01.",) if replicates >= 5 else (),
     )
     return _inputs(data, comparison, evaluations, arrays, samples, replicates, diverged, constants, epochs)
 
@@ -213,10 +214,47 @@ def regression(frameworks: tuple[str, ...] = BOTH, rows: int = 300, replicates: 
         verdict="PyTorch’s squared error is lower by 0.004; another test set could reverse that.",
         estimates={framework: evaluations[framework].estimates for framework in frameworks},
         differences=(),
-        both_wrong=None,
+        all_wrong=None,
         only_wrong={},
     )
     return _inputs(data, comparison, evaluations, arrays, None, replicates, {}, "native", 60)
+
+
+def _differences(
+    metric: str, better: bool, half: float, first: EvaluationRecord, second: EvaluationRecord, rows: int
+) -> tuple[MetricDifference, ...]:
+    """Return the difference of two frameworks in one metric, or none where no replicate finished in both."""
+    values = [evaluation.metrics["test"][metric] for evaluation in (first, second)]
+    each = {i: b - a for i, (a, b) in enumerate(zip(*values, strict=True)) if a is not None and b is not None}
+    if not each:
+        return ()
+    gap, several, enough = sum(each.values()) / len(each), len(each) > 1, len(each) >= 5
+    p = Significance(p=0.004, adjusted=0.008, comparisons=2)
+    return (
+        MetricDifference(
+            metric=metric,
+            higher_is_better=better,
+            first=first.framework,
+            second=second.framework,
+            samples=_interval(gap, half, "test samples", rows),
+            seeds=_interval(gap, half / 2, "seeds", len(each)) if several else None,
+            both=_interval(gap, 1.2 * half, "test samples and seeds", rows) if enough else None,
+            values=tuple(sum(part[i] for i in each) / len(each) for part in values),
+            each=each,
+            deviation=0.0123 if several else None,
+            seeds_test=p if several else None,
+            both_test=p if enough else None,
+            equivalence=EquivalenceTest(
+                margin=Margin(size=0.05 if metric == "loss" else 0.01, relative=metric == "loss"),
+                reach=0.02 if metric == "loss" else 0.01,
+                interval=_interval(gap, half / 3, "seeds", len(each)).model_copy(update={"level": 0.9}),
+                test=p,
+                needed=None,
+            )
+            if several
+            else None,
+        ),
+    )
 
 
 def entries() -> tuple[IndexEntry, ...]:
@@ -232,6 +270,7 @@ def entries() -> tuple[IndexEntry, ...]:
             dict(inputs.runs),
             dict(inputs.timings),
             f"{name}.html",
+            inputs.diagnosis,
         )
         for name, inputs in made
     )
@@ -250,7 +289,7 @@ def _inputs(
 ) -> PageInputs:
     frameworks = comparison.frameworks
     names = data.feature_names or ("all pixels",)
-    return PageInputs(
+    inputs = PageInputs(
         data=data,
         scaling=ScalingSummary(
             method="zscore",
@@ -283,6 +322,10 @@ def _inputs(
         previous=Link("coffee", "coffee.html"),
         following=Link("five-rule", "five-rule.html"),
     )
+    ended = {framework: run.replicates for framework, run in inputs.runs.items()}
+    baseline = Baseline(loss=1.6, metric="accuracy", value=0.4, words=f"always the same, {HOSTILE}")
+    climbed = made_ladder(comparison.experiment, tuple(frameworks), constants)
+    return replace(inputs, diagnosis=diagnose(inputs.histories, ended, baseline), ladder=climbed)
 
 
 def _run(
@@ -341,7 +384,11 @@ def _history(task: str, place: int, replicate: int, diverged: bool, epochs: int)
     if task == "classification":
         columns["train_accuracy"] = tuple(None if x is None else max(0.1, 1.02 - 0.4 * x) for x in loss)
         columns["valid_accuracy"] = tuple(None if x is None else max(0.1, 1.0 - 0.42 * x) for x in valid)
-    return History(epochs=tuple(steps), learning_rate=(0.01,) * epochs, columns=columns)
+    norms = {
+        layer: tuple(None if diverged and entry == epochs else start * math.exp(-0.2 * entry) for entry in (0, *steps))
+        for layer, start in (("dense_1", 0.02), ("dense_2", 0.3), ("output", 1.4))
+    }
+    return History(epochs=tuple(steps), learning_rate=(0.01,) * epochs, columns=columns, gradient_norms=norms)
 
 
 def _timing(comparison: ComparisonRecord, framework: str, replicates: int, epochs: int, seconds: float) -> TimingRecord:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tandem.records import History, Interval, ReplicateTiming
-from tandem.report import formats, records
+from tandem.report import formats, records, samples
 
 from . import sample
 
@@ -106,6 +106,14 @@ def test_a_difference_speaks_for_a_framework_only_without_0(low, high, better, f
     }
     comparison = comparison.model_copy(update={"differences": (changed,), "estimates": estimates})
     assert records.metric_rows(comparison)[0].favours == favours
+
+
+@pytest.mark.parametrize(("replicates", "few"), [(4, True), (5, False)])
+def test_few_seeds_speak_for_no_framework(replicates, few):
+    rows = records.metric_rows(sample.classification(replicates=replicates).comparison)
+    (row,) = [row for row in rows if row.metric == "loss" and "seeds" in row.over]
+    assert row.few is few
+    assert (row.favours is None) is few
 
 
 def test_part_rows_average_what_did_not_diverge():
@@ -226,20 +234,20 @@ def test_many_residuals_are_thinned_but_keep_both_ends():
     ],
 )
 def test_pixels_are_shown_whichever_axis_holds_the_channels(shape, seen):
-    pixels = records.scale_pixels(np.arange(np.prod(shape)).reshape(shape) % 256)
+    pixels = samples.scale_pixels(np.arange(np.prod(shape)).reshape(shape) % 256)
     assert pixels.shape == seen
     assert pixels.min() >= 0
     assert pixels.max() <= 1
 
 
 def test_bytes_keep_their_brightness():
-    assert records.scale_pixels(np.array([[[51, 204]]], dtype=np.uint8)).tolist() == [[[0.2, 0.8]]]
+    assert samples.scale_pixels(np.array([[[51, 204]]], dtype=np.uint8)).tolist() == [[[0.2, 0.8]]]
 
 
 def test_wrong_samples_are_pictures_or_raw_features():
     images = sample.classification(shape=(8, 8))
     (keras, _) = records.wrong_samples(images.data, images.evaluations, images.arrays)
-    assert keras.rows[0].picture.shape == (8, 8)
+    assert keras.rows[0].picture.values.shape == (8, 8)
     assert keras.rows[0].features == ()
     table = sample.regression()
     (keras, _) = records.wrong_samples(table.data, table.evaluations, table.arrays, limit=4)

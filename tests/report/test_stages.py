@@ -34,6 +34,8 @@ def write_results(inputs):
     save(paths.fit(dataset) / "folds/0/train.npy", np.arange(rows)[1::2])
     save(paths.scaler(dataset) / "summary.json", inputs.scaling)
     save(paths.comparison(name) / "comparison.json", inputs.comparison)
+    save(paths.comparison(name) / "diagnosis.json", inputs.diagnosis)
+    save(paths.ladder(name), inputs.ladder)
     for framework in inputs.comparison.frameworks:
         model, evaluation = paths.model(name, framework), paths.evaluation(name, framework)
         save(model / "run.json", inputs.runs[framework])
@@ -50,7 +52,7 @@ def workspace(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     inputs = sample.classification(shape=(8, 8), replicates=11)
     write_results(inputs)
-    entry = ReportEntry(experiment="digits-mlp", dataset="digits", frameworks="keras torch")
+    entry = ReportEntry(experiment="digits-mlp", dataset="digits", frameworks="keras torch", weights="w.npz")
     write_plan(Plan(datasets={}, runs={}, reports={"digits-mlp": entry}), tmp_path / "runs.yaml")
     return tmp_path
 

@@ -18,9 +18,9 @@ from tandem.plan import Plan
 
 _RUNS_WITH_LOGS = 20
 # Folders that other stages depend on as a whole: what an old plan left in them would be recorded as an input.
-_SHARED_FOLDERS = ("comparison", "evaluation", "models", "timings")
+_SHARED_FOLDERS = ("comparison", "evaluation", "models", "parity", "timings")
 _OF_A_RUN: tuple[Callable[[str, str], Path], ...] = (
-    paths.model, paths.history, paths.timing, paths.logs, paths.evaluation, paths.metrics,
+    paths.model, paths.history, paths.timing, paths.logs, paths.evaluation, paths.metrics, paths.parity,
 )  # fmt: skip
 _HALF_WRITTEN = "*.partial-*"
 
@@ -55,8 +55,8 @@ def _stale_outs(plan: Plan, root: Path) -> set[Path]:
         for path in (paths.raw(name), paths.fit(name), paths.test(name), paths.scaler(name))
     }
     kept |= {place(run.experiment, run.framework) for run in plan.runs.values() for place in _OF_A_RUN}
-    kept |= {path for name in plan.reports for path in (paths.comparison(name), paths.report(name))}
-    kept |= {paths.index(), paths.checked()}
+    kept |= {path for name in plan.reports for path in (paths.comparison(name), paths.ladder(name), paths.report(name))}
+    kept |= {paths.index(), paths.checked(), paths.equivalence()}
     return {path for path in _recorded_outs(root / "dvc.lock") if path not in kept and (root / path).exists()}
 
 
@@ -75,7 +75,7 @@ def _stale_checkpoints(plan: Plan, root: Path) -> set[Path]:
 
 
 def _half_written(root: Path) -> set[Path]:
-    tops = ("build", "data", "history", "logs", "metrics", "reports", ".checkpoints", *_SHARED_FOLDERS)
+    tops = ("build", "data", "history", "ladder", "logs", "metrics", "reports", ".checkpoints", *_SHARED_FOLDERS)
     return {path.relative_to(root) for top in tops for path in (root / top).rglob(_HALF_WRITTEN)}
 
 

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stages import paths
-from tandem.errors import DataError, ModelError, ParameterError, TandemError, suggest
+from tandem.errors import DataError, ParameterError, TandemError, suggest
 
 if TYPE_CHECKING:
     from tandem.plan import Plan
@@ -186,55 +186,88 @@ def predict(
     file: Annotated[Path, typer.Argument(help="CSV or .npy with rows in original units.")],
     framework: Annotated[str, typer.Option("--framework", "-F", help="keras or torch.")],
     replicate: Annotated[int, typer.Option(min=0, help="Which of the trained replicates.")] = 0,
+    fold: Annotated[int | None, typer.Option(min=0, help="Of a k-fold split: which fold's network.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="CSV to write; none: standard output.")] = None,
 ) -> None:
     """Predict on new rows: labels and probabilities, or values, as CSV."""
-    from tandem.config import FRAMEWORKS, read_params
-    from tandem.fitdata import load_scaler
-    from tandem.frameworks import load_framework
+    from flows.trained import find_trained
     from tandem.prediction import predictions_table, read_features
-    from tandem.records import DataDescription, RunRecord, read_record
     from tandem.storage import write_text
 
-    params = read_params(paths.PARAMS)
-    if experiment not in params.experiments:
-        raise ParameterError(
-            f"'{experiment}' is not declared under experiments in {paths.PARAMS}; "
-            f"{suggest(experiment, params.experiments)}"
-        )
-    if framework not in FRAMEWORKS:
-        raise ParameterError(f"'{framework}' is no framework; {suggest(framework, FRAMEWORKS)}")
-    record = read_record(RunRecord, paths.model(experiment, framework) / "run.json")
-    if replicate >= len(record.replicates):
-        raise ParameterError(
-            f"replicate {replicate} of '{experiment}' is not there; allowed: 0 to {len(record.replicates) - 1}"
-        )
-    declared = params.experiments[experiment]
-    if record.declaration != declared.model_dump(mode="json", exclude_none=True):
-        raise ParameterError(
-            f"'{experiment}' has changed in {paths.PARAMS} since its {framework} networks were trained; "
-            f"run `tandem run {experiment}` first, or take the change back"
-        )
-    chosen = record.replicates[replicate]
-    if chosen.outcome == "diverged":
-        finished = [str(entry.replicate) for entry in record.replicates if entry.outcome != "diverged"]
-        raise ModelError(
-            f"replicate {replicate} of '{experiment}' diverged in {framework} and predicts nothing; "
-            + (f"choose another with --replicate: {', '.join(finished)}" if finished else "lower its learning rate")
-        )
-    description = read_record(DataDescription, paths.fit(declared.dataset) / "description.json")
-    features = read_features(file, description)
-    loaded = load_framework(framework)
-    loaded.set_up(declared.training.threads)
-    architecture = declared.architecture(description)
-    folder = paths.model(experiment, framework) / f"replicate-{replicate}"
-    network = loaded.load(folder, architecture, declared.constants)
-    raw = loaded.predict(network, load_scaler(paths.scaler(declared.dataset)).transform(features))
-    table = predictions_table(architecture, raw, description)
+    trained = find_trained(experiment, framework, replicate, fold)
+    features = read_features(file, trained.description)
+    scaler = trained.load_scaler()
+    loaded, network = trained.load()
+    raw = loaded.predict(network, scaler.transform(features))
+    table = predictions_table(trained.architecture, raw, trained.description)
     if output is None:
         sys.stdout.write(table)
     else:
         write_text(output, table)
+
+
+@app.command()
+def export(
+    experiment: Annotated[str, typer.Argument(help="A trained experiment.")],
+    framework: Annotated[str, typer.Argument(help="keras, torch or numpy.")],
+    to: Annotated[Path, typer.Option("--to", help="The folder to write, which must not exist.")],
+    format_: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="Of Keras: keras, h5 or saved-model; of PyTorch: state-dict; of NumPy: npz; of each: json, the "
+            "architecture alone.",
+        ),
+    ],
+    replicate: Annotated[int, typer.Option(min=0, help="Which of the trained replicates.")] = 0,
+    fold: Annotated[int | None, typer.Option(min=0, help="Of a k-fold split: which fold's network.")] = None,
+) -> None:
+    """Write a trained network in a format that other programs read, with its scaler and what it takes and gives."""
+    from flows.trained import find_trained
+    from tandem.export import EXPORT_FORMATS, check_target, export_network
+
+    if format_ not in EXPORT_FORMATS:
+        raise ParameterError(f"--format: '{format_}' is no format; {suggest(format_, EXPORT_FORMATS)}")
+    check_target(to)
+    trained = find_trained(experiment, framework, replicate, fold)
+    scaler = trained.load_scaler()
+    loaded, network = trained.load()
+    record = export_network(
+        loaded,
+        network,
+        trained.architecture,
+        format_,
+        to,
+        description=trained.description,
+        scaler=scaler,
+        experiment=experiment,
+        replicate=replicate,
+        fold=trained.training.fold,
+    )
+    print(f"{to}: {', '.join(record.files)}, with export.json and scaler.json")
+
+
+@app.command()
+def new(
+    file: Annotated[
+        Path, typer.Argument(help="CSV or Parquet; a folder with features.npy and targets.npy; a folder of images.")
+    ],
+    target: Annotated[str | None, typer.Option("--target", "-t", help="The column to predict.")] = None,
+    name: Annotated[str | None, typer.Option(help="Of the data set; by default the file's.")] = None,
+    task: Annotated[str | None, typer.Option(help="classification or regression, where the guess is wrong.")] = None,
+    delimiter: Annotated[str | None, typer.Option(help="Between the cells; by default guessed.")] = None,
+    encoding: Annotated[str | None, typer.Option(help="Of the text; by default guessed.")] = None,
+    decimal: Annotated[str | None, typer.Option(help="'.' or ','; by default guessed.")] = None,
+    size: Annotated[
+        tuple[int, int] | None, typer.Option(metavar="HEIGHT WIDTH", min=1, help="Bring images to it, in pixels.")
+    ] = None,
+) -> None:
+    """Add your own data: guess its types, and write a first data set, experiment and suite into params.yaml."""
+    from flows.new_dataset import NewOptions, add_dataset
+    from tandem.datasets.inference import read_task
+
+    options = NewOptions(target, name, read_task(task), delimiter, encoding, decimal, size)
+    add_dataset(file, options, paths.PARAMS, Console())
 
 
 @app.command()
@@ -261,6 +294,19 @@ def report(
     console.print(Text(f"report: {page.as_uri()}"), soft_wrap=True)
     if open_:
         webbrowser.open(page.as_uri())
+
+
+@app.command()
+def tutorials(
+    page: Annotated[Path, typer.Option(help="The page to write.")] = Path("docs/tutorials.md"),
+    note: Annotated[str, typer.Option(help="A paragraph on how the results were made.")] = "",
+) -> None:
+    """Write how the tutorials' systems and claims fared, from the results that are there."""
+    from flows.tutorials import write_page
+
+    found = write_page(page, note)
+    experiments = len({experiment for experiment, _ in found})
+    Console().print(Text(f"{page}: written from the results of {experiments} experiments"), soft_wrap=True)
 
 
 @app.command()
@@ -309,6 +355,19 @@ def devices() -> None:
     console.print(table)
     for line in lines:
         console.print(line, soft_wrap=True)
+
+
+@app.command()
+def doctor(
+    json: Annotated[bool, typer.Option("--json", help="Write JSON, for machines.")] = False,
+    limit: Annotated[float, typer.Option(min=1, help="Seconds that each framework may take to answer.")] = 60,
+) -> None:
+    """Say whether the suite can run here: interpreter, GPUs, frameworks, packages, project; and what to do."""
+    from tandem.doctor.command import run_doctor
+
+    status = run_doctor(Path.cwd(), as_machine=json, limit=limit)
+    if status:
+        raise typer.Exit(status)
 
 
 @app.command()

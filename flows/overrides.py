@@ -34,7 +34,7 @@ from tandem.config import (
 )
 from tandem.declared import Declared
 from tandem.errors import ParameterError, StorageError, suggest
-from tandem.plan import make_plan, select_suite, write_plan
+from tandem.plan import frameworks_of, make_plan, select_suite, write_plan
 from tandem.storage import write_text
 
 LearningRate = Annotated[float, Field(gt=0)]
@@ -146,7 +146,7 @@ def apply_overrides(text: str, experiment: str, overrides: Overrides, path: Path
     try:
         for name, value in overrides.given.items():
             section = "optimizer" if name == "learning_rate" else "training"
-            edited = _with_number(edited, ("experiments", experiment, section), name, value)
+            edited = _with_value(edited, ("experiments", experiment, section), name, _number(value))
         YAML(typ="safe", pure=True).load(edited)  # fails for an alias that has lost its anchor
         if parse_params(edited, path) == expected:
             return edited
@@ -167,18 +167,18 @@ def _overridden(params: Params, name: str, overrides: Overrides) -> Params:
     return params.model_copy(update={"experiments": params.experiments | {name: declared.model_copy(update=changes)}})
 
 
-def _with_number(text: str, place: Sequence[str], name: str, value: float) -> str:
-    """Replace or add a number in a mapping of a YAML text, in the style that it has."""
+def _with_value(text: str, place: Sequence[str], name: str, value: str) -> str:
+    """Replace or add a value, as YAML spells it, in a mapping of a YAML text, in the style that the mapping has."""
     node = YAML(typ="rt").compose(text)
     for key in place:
         node = next(inner for outer, inner in node.value if outer.value == key)
     old = next((inner for outer, inner in node.value if outer.value == name), None)
     if old is not None:
-        return text[: old.start_mark.index] + _number(value) + text[old.end_mark.index :]
+        return text[: old.start_mark.index] + value + text[old.end_mark.index :]
     first = node.value[0][0].start_mark
     newline = "\r\n" if "\r\n" in text else "\n"
     after = ", " if node.flow_style else newline + " " * first.column
-    return f"{text[: first.index]}{name}: {_number(value)}{after}{text[first.index :]}"
+    return f"{text[: first.index]}{name}: {value}{after}{text[first.index :]}"
 
 
 def _number(value: float) -> str:
@@ -188,7 +188,7 @@ def _number(value: float) -> str:
 
 
 def suite_of_one(params: Params, experiment: str, frameworks: Sequence[str]) -> Suite:
-    """Return the suite of one experiment, in the chosen frameworks; none: those of the suite.
+    """Return the suite of one experiment, in the chosen frameworks; none: those that train it.
 
     Raises:
         ParameterError: a framework is not known.
@@ -196,7 +196,7 @@ def suite_of_one(params: Params, experiment: str, frameworks: Sequence[str]) -> 
     for framework in frameworks:
         if framework not in FRAMEWORKS:
             raise ParameterError(f"framework '{framework}' is not known; {suggest(framework, FRAMEWORKS)}")
-    declared = params.suite.frameworks
+    declared = frameworks_of(params, experiment)
     ordered = (*declared, *(name for name in FRAMEWORKS if name not in declared))
     chosen = tuple(name for name in ordered if name in frameworks)
     return Suite(experiments=(experiment,), frameworks=chosen or declared)
@@ -237,7 +237,10 @@ def run_with_overrides(
         StorageError: no space is left.
     """
     text = apply_overrides(_read_params_text(root), experiment, overrides)
-    suite = suite_of_one(parse_params(text, paths.PARAMS), experiment, frameworks)
+    params = parse_params(text, paths.PARAMS)
+    suite = suite_of_one(params, experiment, frameworks)
+    if params.experiments[experiment].frameworks is not None:  # they go before the suite's
+        text = _with_value(text, ("experiments", experiment), "frameworks", f"[{', '.join(suite.frameworks)}]")
     wanted = _checked_name(name) if name else _new_name(experiment)
     with open_copy(root, wanted) as copy:
         try:

@@ -26,7 +26,7 @@ from stages import paths
 from tandem.config import Params, read_params
 from tandem.errors import ParameterError, TandemError, suggest
 from tandem.gate import check_gate
-from tandem.plan import Plan, make_plan, write_plan
+from tandem.plan import Plan, frameworks_of, make_plan, write_plan
 from tandem.records import ComparisonRecord, read_record
 from tandem.report.site import FailedStage, MainMetric, PublishedRun, main_metrics
 
@@ -111,7 +111,9 @@ def _run_in_copy(root: Path, request: RunRequest, submit: Submit) -> State:
     started = datetime.now(UTC)
     overrides = read_overrides(request.overrides)
     experiment = only_experiment(request.experiments)
-    _require_known("framework", request.frameworks, read_params(root / paths.PARAMS).suite.frameworks)
+    params = read_params(root / paths.PARAMS)
+    _require_known("experiment", request.experiments, params.experiments)
+    _require_known("framework", request.frameworks, frameworks_of(params, experiment))
     try:
         remove_old_copies(root)
     except TandemError as error:  # old rubbish is no reason not to run
@@ -224,7 +226,8 @@ def _publish(finished: _Finished, refused: Sequence[str]) -> list[Link]:
         outcome="completed" if state.is_completed() else "failed",
         message=state.message or "",
         experiments=tuple(name for name in plan.reports if name in experiments),
-        frameworks=finished.request.frameworks or finished.params.suite.frameworks,
+        frameworks=finished.request.frameworks
+        or tuple(dict.fromkeys(framework for entry in plan.reports.values() for framework in entry.frameworks.split())),
         targets=finished.targets,
         overrides=dict(finished.overrides),
         metrics=tuple(metric for page in pages for metric in _main_metrics(finished.folder, page.stem)),

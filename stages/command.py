@@ -42,3 +42,9 @@ def run_stage_command(function: Callable[[list[str]], None]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return getattr(error, "exit_status", 1)
     return 0
+
+
+def limit_threads(threads: int) -> None:
+    """Set what the frameworks' thread pools read when they are imported."""
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[variable] = str(threads)

@@ -9,8 +9,9 @@ import numpy as np
 from stages import paths
 from stages.command import run_stage_command, take_arguments
 from tandem.comparison import Results, compare
-from tandem.config import read_experiment
-from tandem.records import EvaluationRecord, read_record, write_record
+from tandem.config import Experiment, read_experiment, read_margins
+from tandem.diagnosis import DiagnosisRecord, constant_baseline, diagnose
+from tandem.records import DataDescription, EvaluationRecord, History, RunRecord, read_record, write_record
 from tandem.storage import load_array, new_directory
 
 
@@ -33,9 +34,27 @@ def main(arguments: list[str]) -> None:
         description=experiment.description,
         dataset=experiment.dataset,
         results=results,
+        margins=read_margins(paths.PARAMS, name),
     )
+    diagnosis = _diagnose(name, experiment, list(results))
     with new_directory(paths.comparison(name)) as directory:
         write_record(comparison, directory / "comparison.json")
+        write_record(diagnosis, directory / "diagnosis.json")
+
+
+def _diagnose(name: str, experiment: Experiment, frameworks: list[str]) -> DiagnosisRecord:
+    """Read what training recorded, and say what the curves mean."""
+    fit = paths.fit(experiment.dataset)
+    architecture = experiment.architecture(read_record(DataDescription, fit / "description.json"))
+    targets = np.asarray(load_array(fit / "targets.npy")[load_array(fit / "folds" / "0" / "train.npy")])
+    baseline = constant_baseline(architecture.task, experiment.loss, targets, len(architecture.heads))
+    models = {framework: paths.model(name, framework) for framework in frameworks}
+    ended = {framework: read_record(RunRecord, model / "run.json").replicates for framework, model in models.items()}
+    histories = {
+        framework: [read_record(History, models[framework] / entry.name / "history.json") for entry in entries]
+        for framework, entries in ended.items()
+    }
+    return diagnose(histories, ended, baseline)
 
 
 if __name__ == "__main__":

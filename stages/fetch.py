@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 
 from stages import paths
@@ -17,7 +16,7 @@ def main(arguments: list[str]) -> None:
     (name,) = take_arguments(arguments, "fetch", "DATASET")
     declared = read_dataset(paths.PARAMS, name)
     source = datasets.source(declared.source.name)
-    options = source.options.model_validate_json(json.dumps(declared.source.options))
+    options = datasets.read_options(declared.source.name, declared.source.options)
     with new_directory(paths.raw(name)) as directory:
         source.fetch(directory, options)
 

@@ -6,6 +6,7 @@ import sys
 
 from stages import paths
 from stages.command import run_stage_command, take_arguments
+from tandem.diagnosis import DiagnosisRecord
 from tandem.plan import ReportEntry, read_plan
 from tandem.records import ComparisonRecord, RunRecord, TimingRecord, read_record
 from tandem.report.pages import IndexInputs, index_page
@@ -32,6 +33,7 @@ def _read_entry(entry: ReportEntry) -> IndexEntry:
         runs={f: read_record(RunRecord, paths.model(experiment, f) / "run.json") for f in frameworks},
         timings={f: read_record(TimingRecord, paths.timing(experiment, f)) for f in frameworks},
         address=paths.report(experiment).name,
+        diagnosis=read_record(DiagnosisRecord, paths.comparison(experiment) / "diagnosis.json"),
     )
 
 

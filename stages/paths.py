@@ -13,6 +13,11 @@ def checked() -> Path:
     return Path("build/checked")
 
 
+def equivalence() -> Path:
+    """Return the margins of equivalence as params.yaml declares them."""
+    return Path("build/equivalence.json")
+
+
 def raw(dataset: str) -> Path:
     """Return the folder of a data set's files as its source gives them."""
     return Path("data/raw") / dataset
@@ -61,6 +66,16 @@ def evaluation(experiment: str, framework: str) -> Path:
 def metrics(experiment: str, framework: str) -> Path:
     """Return the flat file that ``dvc metrics`` shows."""
     return Path("metrics") / experiment / f"{framework}.json"
+
+
+def parity(experiment: str, framework: str) -> Path:
+    """Return the folder of what a framework computed on the parity ladder."""
+    return Path("parity") / experiment / framework
+
+
+def ladder(experiment: str) -> Path:
+    """Return the record of how far the frameworks agree, rung by rung."""
+    return Path("ladder") / f"{experiment}.json"
 
 
 def comparison(experiment: str) -> Path:

@@ -9,7 +9,9 @@ import numpy as np
 
 from stages import paths
 from stages.command import run_stage_command, take_arguments
+from tandem.diagnosis import DiagnosisRecord
 from tandem.errors import DataError
+from tandem.parity.records import LadderRecord
 from tandem.records import (
     ComparisonRecord,
     DataDescription,
@@ -22,7 +24,9 @@ from tandem.records import (
 )
 from tandem.report.pages import PageInputs, experiment_page
 from tandem.report.records import GALLERY, EvaluationArrays, FitSamples
+from tandem.report.surfaces import SurfaceArrays
 from tandem.storage import load_array, write_text
+from tandem.surfaces import has_grid
 
 
 def main(arguments: list[str]) -> None:
@@ -49,22 +53,27 @@ def _read_inputs(experiment: str, frameworks: list[str]) -> PageInputs:
         framework: read_record(EvaluationRecord, paths.evaluation(experiment, framework) / "evaluation.json")
         for framework in frameworks
     }
+    data = read_record(DataDescription, fit / "description.json")
+    runs = {f: read_record(RunRecord, paths.model(experiment, f) / "run.json") for f in frameworks}
+    arrays = {f: _read_arrays(paths.evaluation(experiment, f)) for f in frameworks}
     return PageInputs(
-        data=read_record(DataDescription, fit / "description.json"),
+        data=data,
         scaling=read_record(ScalingSummary, paths.scaler(comparison.dataset) / "summary.json"),
         comparison=comparison,
-        runs={f: read_record(RunRecord, paths.model(experiment, f) / "run.json") for f in frameworks},
-        histories={f: _read_histories(paths.model(experiment, f)) for f in frameworks},
+        runs=runs,
+        histories={f: _read_histories(paths.model(experiment, f), run) for f, run in runs.items()},
         timings={f: read_record(TimingRecord, paths.timing(experiment, f)) for f in frameworks},
         evaluations=evaluations,
-        arrays={f: _read_arrays(paths.evaluation(experiment, f)) for f in frameworks},
+        arrays=arrays,
         samples=_read_samples(fit),
+        diagnosis=read_record(DiagnosisRecord, paths.comparison(experiment) / "diagnosis.json"),
+        ladder=read_record(LadderRecord, paths.ladder(experiment)),
+        surface=_read_surface(data, fit, {f: paths.evaluation(experiment, f) for f in frameworks}, arrays),
     )
 
 
-def _read_histories(model: Path) -> tuple[History, ...]:
-    folders = sorted(model.glob("replicate-*"), key=lambda folder: int(folder.name.partition("-")[2]))
-    return tuple(read_record(History, folder / "history.json") for folder in folders)
+def _read_histories(model: Path, run: RunRecord) -> tuple[History, ...]:
+    return tuple(read_record(History, model / entry.name / "history.json") for entry in run.replicates)
 
 
 def _read_arrays(evaluation: Path) -> EvaluationArrays:
@@ -80,6 +89,23 @@ def _read_arrays(evaluation: Path) -> EvaluationArrays:
 def _read_samples(fit: Path) -> FitSamples:
     rows = np.asarray(load_array(fit / "folds" / "0" / "train.npy")[:GALLERY])
     return FitSamples(load_array(fit / "features.npy")[rows], load_array(fit / "targets.npy")[rows])
+
+
+def _read_surface(
+    data: DataDescription, fit: Path, evaluations: dict[str, Path], arrays: dict[str, EvaluationArrays]
+) -> SurfaceArrays | None:
+    if not has_grid(data.feature_shape, data.categorical):
+        return None
+    rows = np.asarray(load_array(fit / "folds" / "0" / "train.npy"))
+    features, targets = load_array(fit / "features.npy")[rows], load_array(fit / "targets.npy")[rows]
+    first = next(iter(evaluations))
+    outputs = {f: np.asarray(load_array(folder / "surface.npy")) for f, folder in evaluations.items()}
+    predictions = {
+        f: found.predictions[..., None] if found.probabilities is None else found.probabilities
+        for f, found in arrays.items()
+    }
+    tested = np.asarray(load_array(evaluations[first] / "test_features.npy"))
+    return SurfaceArrays(features, targets, tested, arrays[first].targets, outputs, predictions)
 
 
 if __name__ == "__main__":

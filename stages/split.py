@@ -14,10 +14,11 @@ import numpy as np
 from stages import paths
 from stages.command import run_stage_command, take_arguments
 from tandem import datasets
-from tandem.config import read_dataset
+from tandem.config import RepeatedKFold, Split, read_dataset
 from tandem.datasets import Rows
-from tandem.records import DataDescription, write_record
-from tandem.splits import Fold, divide
+from tandem.part_checks import check_class_rows, check_training_classes
+from tandem.records import DataDescription, FoldRows, write_record
+from tandem.splits import Fold, Parts, describe, divide
 from tandem.storage import new_directory, save_array
 
 
@@ -26,21 +27,21 @@ def main(arguments: list[str]) -> None:
     (name,) = take_arguments(arguments, "split", "DATASET")
     declared = read_dataset(paths.PARAMS, name)
     source = datasets.source(declared.source.name)
-    parts = divide(*source.load(paths.raw(name)), declared.split)
+    known = datasets.describe(declared.source.name, declared.source.options)
+    rows, own_test = source.load(paths.raw(name))
+    check_class_rows(rows, declared.split, known)
+    parts = divide(rows, own_test, declared.split, keep_together=known.duplicates == "keep-together")
+    check_training_classes(parts, known)
     fold = parts.folds[0]
-    classes = len(source.class_names)
+    classes = len(known.class_names)
     description = DataDescription(
         dataset=name,
         source=declared.source.name,
-        title=source.title,
-        reference=source.reference,
-        task=source.task,
-        feature_shape=source.feature_shape,
-        feature_names=source.feature_names,
-        class_names=source.class_names,
-        target_name=source.target_name,
+        **dict(known),
         rows={"train": len(fold.train), "valid": len(fold.valid), "test": len(parts.test)},
         class_counts=_class_counts(parts.fit, fold, classes) if classes else {},
+        protocol=describe(declared.split),
+        folds=_fold_rows(parts, declared.split),
     )
     with new_directory(paths.fit(name)) as directory:
         _write_rows(parts.fit, directory)
@@ -59,6 +60,16 @@ def _class_counts(fit: Rows, fold: Fold, classes: int) -> dict:
         part: tuple(np.bincount(fit.targets[rows], minlength=classes).tolist())
         for part, rows in (("train", fold.train), ("valid", fold.valid))
     }
+
+
+def _fold_rows(parts: Parts, split: Split) -> tuple[FoldRows, ...]:
+    if len(parts.folds) == 1:
+        return ()
+    folds = split.folds if isinstance(split, RepeatedKFold) else len(parts.folds)
+    return tuple(
+        FoldRows(repeat=number // folds, train=len(fold.train), valid=len(fold.valid))
+        for number, fold in enumerate(parts.folds)
+    )
 
 
 def _write_rows(rows: Rows, directory: Path) -> None:

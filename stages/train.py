@@ -19,13 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stages import paths
-from stages.command import run_stage_command, take_arguments
+from stages.command import limit_threads, run_stage_command, take_arguments
 from tandem.errors import ParameterError
 
 if TYPE_CHECKING:
     from tandem.checkpoints import Checkpoints
-    from tandem.config import Experiment
-    from tandem.frameworks import Framework
     from tandem.training import Progress, Session, Trained
 
 _PROGRESS_VARIABLE = "DVCGRAPH_PROGRESS"
@@ -33,12 +31,12 @@ _SAVE_SECONDS_VARIABLE = "TANDEM_CHECKPOINT_SECONDS"
 
 
 def main(arguments: list[str]) -> None:
-    """Train every replicate and write the models, records, logs and timings."""
+    """Train every replicate on every fold and write the models, records, logs and timings."""
     name, framework_name = take_arguments(arguments, "train", "EXPERIMENT", "FRAMEWORK")
     from tandem.config import read_experiment
 
     experiment = read_experiment(paths.PARAMS, name)
-    _limit_threads(experiment.training.threads)
+    limit_threads(experiment.training.threads)
 
     from tandem.fitdata import load_fit
     from tandem.frameworks import load_framework
@@ -48,28 +46,28 @@ def main(arguments: list[str]) -> None:
     framework.set_up(experiment.training.threads)
     data = load_fit(paths.fit(experiment.dataset), paths.scaler(experiment.dataset))
     architecture = experiment.architecture(data.description)
-    checkpoints = _checkpoints(name, experiment, framework)
-    session = Session(framework, architecture, experiment, data)
+    folds = len(data.description.folds)
+    session = Session(framework, architecture, experiment, data, 0 if folds else None)
+    checkpoints = _checkpoints(name, session)
     start_up_seconds = time.time() - _STARTED
     results = list(_train_replicates(session, checkpoints))
+    for fold in range(1, folds):
+        data = load_fit(paths.fit(experiment.dataset), paths.scaler(experiment.dataset), fold)
+        session = Session(framework, architecture, experiment, data, fold, session.batch_size)
+        results += _train_replicates(session, checkpoints)
     _write(name, session, results, start_up_seconds)
     checkpoints.clear()
 
 
-def _limit_threads(threads: int) -> None:
-    """Set what the frameworks' thread pools read when they are imported."""
-    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[variable] = str(threads)
-
-
-def _checkpoints(name: str, experiment: Experiment, framework: Framework) -> Checkpoints:
+def _checkpoints(name: str, session: Session) -> Checkpoints:
     """Open the checkpoints of exactly this training: its settings, data, code and versions."""
     import numpy
 
     import tandem
-    from tandem.checkpoints import SAVE_SECONDS, Checkpoints, digest_of
+    from tandem.checkpoints import SAVE_SECONDS, Checkpoints, digest_of, file_digest
     from tandem.fitdata import fit_digest
 
+    experiment, framework = session.experiment, session.framework
     library = Path(tandem.__file__).parent
     code = [
         Path(__file__),
@@ -80,6 +78,8 @@ def _checkpoints(name: str, experiment: Experiment, framework: Framework) -> Che
     ]
     facts = {
         "experiment": experiment.model_dump(mode="json"),
+        "batch size": session.batch_size,
+        "weights": file_digest(Path(experiment.weights_file)) if experiment.weights_file else None,
         "data": fit_digest(paths.fit(experiment.dataset), paths.scaler(experiment.dataset)),
         "versions": framework.versions(),
         "machine": platform.machine(),
@@ -98,22 +98,22 @@ def _train_replicates(session: Session, checkpoints: Checkpoints) -> Iterator[Tr
     """Yield each replicate's result; those that a killed training had finished are read back."""
     from tandem.training import Trained, train_replicate
 
-    replicates = session.experiment.training.replicates
-    for replicate in range(replicates):
-        finished = checkpoints.load_finished(replicate)
+    for replicate in range(session.experiment.training.replicates):
+        number = session.number(replicate)
+        finished = checkpoints.load_finished(number)
         if finished is not None:
             yield Trained.from_checkpoint(finished)
             continue
         result = train_replicate(session, replicate, checkpoints, on_epoch=_tell_progress, on_resume=_tell_resume)
-        print(f"replicate {replicate}: {result.record.outcome} after {result.record.epochs} epochs: "
+        print(f"{session.name(replicate)}: {result.record.outcome} after {result.record.epochs} epochs: "
               f"{result.record.explanation}", flush=True)  # fmt: skip
-        if replicates > 1:
-            checkpoints.save_finished(replicate, *result.to_checkpoint())
+        if session.trainings > 1:
+            checkpoints.save_finished(number, *result.to_checkpoint())
         yield result
 
 
-def _tell_resume(replicate: int, epoch: int) -> None:
-    print(f"replicate {replicate}: goes on from its checkpoint, after epoch {epoch}", flush=True)
+def _tell_resume(training: str, epoch: int) -> None:
+    print(f"{training}: goes on from its checkpoint, after epoch {epoch}", flush=True)
 
 
 def _tell_progress(progress: Progress) -> None:
@@ -126,7 +126,7 @@ def _tell_progress(progress: Progress) -> None:
     every = max(1, progress.epochs // 10)
     if progress.epoch % every == 0 or progress.epoch in (1, progress.epochs):
         valid = "" if progress.valid_loss is None else f", valid_loss {progress.valid_loss:.4g}"
-        print(f"replicate {progress.replicate} epoch {progress.epoch}/{progress.epochs}: "
+        print(f"{progress.name} epoch {progress.epoch}/{progress.epochs}: "
               f"train_loss {progress.train_loss:.4g}{valid}", flush=True)  # fmt: skip
 
 
@@ -146,6 +146,7 @@ def _write(name: str, session: Session, results: list[Trained], start_up_seconds
         dataset=experiment.dataset,
         constants=experiment.constants,
         threads=experiment.training.threads,
+        batch_size=session.batch_size,
         device=framework.device(),
         versions={"python": platform.python_version(), "numpy": np.__version__, **framework.versions()},
         platform=f"{platform.system()} {platform.machine()}",
@@ -161,7 +162,7 @@ def _write(name: str, session: Session, results: list[Trained], start_up_seconds
     with new_directory(paths.model(name, framework.NAME)) as directory:
         write_record(record, directory / "run.json")
         for result in results:
-            folder = directory / f"replicate-{result.record.replicate}"
+            folder = directory / result.record.name
             folder.mkdir()
             framework.load_weights(network, result.weights)
             framework.save(network, folder)
@@ -169,7 +170,7 @@ def _write(name: str, session: Session, results: list[Trained], start_up_seconds
     write_text(paths.history(name, framework.NAME), history_table([result.history for result in results]))
     with new_directory(paths.logs(name, framework.NAME)) as directory:
         for result in results:
-            write_logs(result.history, directory / f"replicate-{result.record.replicate}", result.wall_times)
+            write_logs(result.history, directory / result.record.name, result.wall_times)
     timing = TimingRecord(
         experiment=name,
         framework=framework.NAME,

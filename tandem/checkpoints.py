@@ -91,6 +91,12 @@ class Checkpoints:
             return None
 
 
+def file_digest(path: Path) -> str:
+    """Return the sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def digest_of(facts: Mapping[str, Any], code: Iterable[Path]) -> str:
     """Return a key for facts (JSON) and the contents of source files, in the order of their names."""
     digest = hashlib.sha256(json.dumps(dict(facts), sort_keys=True).encode())

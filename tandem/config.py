@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
+import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import pairwise
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 import numpy as np
@@ -17,6 +21,8 @@ from pydantic import (
     StringConstraints,
     TypeAdapter,
     ValidationError,
+    WrapValidator,
+    field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
@@ -27,22 +33,26 @@ from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.reader import ReaderError
 
 from tandem import datasets
+from tandem.augmentation import Augmentation, takes_augmentation
 from tandem.declared import Declared
 from tandem.errors import ParameterError, suggest
+from tandem.layers import kinds_of
 from tandem.layers.layer import ArchitectureError
 from tandem.losses import LossName, allowed_losses
 from tandem.models import Architecture, Constants, ModelDeclaration, parameter_names, resolve
 from tandem.optimizers import Optimizer, Sgd
-from tandem.records import DataDescription, Task
+from tandem.records import DataDescription, Description, Margin, Task
 
-FrameworkName = Literal["keras", "torch"]
-FRAMEWORKS: tuple[FrameworkName, ...] = ("keras", "torch")
+FrameworkName = Literal["keras", "torch", "numpy"]
+FRAMEWORKS: tuple[FrameworkName, ...] = ("keras", "torch", "numpy")
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=80)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
-Epochs = Annotated[int, Field(gt=0, le=1_000_000)]
+Epochs = Annotated[int, Field(ge=0, le=1_000_000)]
 BatchSize = Annotated[int, Field(gt=0, le=100_000_000)]
+AnyBatchSize = Annotated[BatchSize | Literal["auto"], WrapValidator(lambda value, _: _batch_size(value))]
 Replicates = Annotated[int, Field(gt=0, le=1000)]
+Folds = Annotated[int, Field(ge=2, le=1000)]
 Threads = Annotated[int, Field(gt=0, le=1024)]
 MetricName = Literal["accuracy", "log_loss", "mse", "rmse", "mae", "r2"]
 METRIC_NAMES: Mapping[Task, tuple[MetricName, ...]] = {
@@ -51,10 +61,26 @@ METRIC_NAMES: Mapping[Task, tuple[MetricName, ...]] = {
 }
 _HIGHEST = {"accuracy": 1, "r2": 1}
 _KERAS_CONSTANTS_ONLY = ("batch_normalization",)
+# What counts as equivalent where params.yaml says nothing else: 5 % of an error, one point of a share.
+MARGINS: Mapping[str, Margin] = {
+    metric: Margin(size=0.01, relative=False) if metric in _HIGHEST else Margin(size=0.05, relative=True)
+    for metrics in METRIC_NAMES.values()
+    for metric in metrics
+}
 Entry = TypeVar("Entry", bound=Declared)
 RESERVED_NAMES = ("index",)
+SPLIT_METHODS = ("holdout", "first-n", "k-fold", "repeated-k-fold")
 _ONE_BOUND = "a gate takes exactly one of: at_least, at_most"
 _NAME_RULE = "names are lower-case letters, digits and '-', and begin with a letter or digit"
+
+
+def _batch_size(value: Any) -> int | str:
+    """Take a number or "auto", so that a wrong one is told once and not for each of the two."""
+    if value == "auto":
+        return str(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise PydanticCustomError("batch_size", "must be a whole number, or auto")
+    return TypeAdapter(BatchSize).validate_python(value)
 
 
 def _name_or_mapping(schema: dict[str, Any]) -> None:
@@ -68,7 +94,9 @@ class Suite(Declared):
 
     experiments: tuple[Name, ...] = Field(min_length=1, description="Experiments, in the order of the index page.")
     searches: tuple[Name, ...] = Field(default=(), description="Hyper-parameter searches.")
-    frameworks: tuple[FrameworkName, ...] = Field(min_length=1, description="The first is compared with the second.")
+    frameworks: tuple[FrameworkName, ...] = Field(
+        min_length=1, description="Each is compared with every other; differences are later minus earlier."
+    )
 
 
 class Holdout(Declared):
@@ -91,7 +119,36 @@ class FirstRows(Declared):
     test: int | None = Field(default=None, gt=0, description="Rows to test on; none if the source has its own.")
 
 
-Split = Annotated[Holdout | FirstRows, Field(discriminator="method")]
+class KFold(Declared):
+    """A test part, then folds of the rows left, each of which validates once (scikit-learn's KFold).
+
+    Rows that are not shuffled keep their order: the last ones test, and each fold is a block of its own.
+    """
+
+    method: Literal["k-fold"]
+    folds: Folds = Field(description="Parts of the rows left; each validates once.")
+    test: Share | None = Field(
+        default=None, description="Share of the rows to test on; none if the source has its own."
+    )
+    seed: Seed = Field(default=0, description="Random state of the test part and of the folds.")
+    shuffle: bool = Field(default=True, description="Draw the rows of each part; false: keep their order.")
+    stratify: bool = Field(default=False, description="Keep the classes' shares in each part.")
+
+
+class RepeatedKFold(Declared):
+    """A random test part, then folds of the rows left, drawn anew several times (scikit-learn's RepeatedKFold)."""
+
+    method: Literal["repeated-k-fold"]
+    folds: Folds = Field(description="Parts of the rows left; each validates once in each repeat.")
+    repeats: int = Field(ge=2, le=1000, description="Times that the folds are drawn anew.")
+    test: Share | None = Field(
+        default=None, description="Share of the rows to test on; none if the source has its own."
+    )
+    seed: Seed = Field(default=0, description="Random state of the test part and of the folds.")
+    stratify: bool = Field(default=False, description="Keep the classes' shares in each part.")
+
+
+Split = Annotated[Holdout | FirstRows | KFold | RepeatedKFold, Field(discriminator="method")]
 
 
 class Standardize(Declared):
@@ -126,6 +183,14 @@ class Dataset(Declared):
     split: Split
     standardize: Standardize
 
+    def describe(self) -> Description:
+        """Say what the data is; nothing is read.
+
+        Raises:
+            ValidationError: the source's options are wrong.
+        """
+        return datasets.describe(self.source.name, self.source.options)
+
 
 class EarlyStopping(Declared):
     """Stops when the monitored value has not fallen by more than ``min_delta`` for ``patience`` epochs."""
@@ -138,8 +203,10 @@ class EarlyStopping(Declared):
 class Training(Declared):
     """How a network is trained."""
 
-    epochs: Epochs
-    batch_size: BatchSize
+    epochs: Epochs = Field(description="At most so many; 0 evaluates the weights that it begins with.")
+    batch_size: AnyBatchSize = Field(
+        description="Training rows to a step; auto: the largest power of two that fits the device's memory."
+    )
     repeat: int = Field(default=1, gt=0, le=1_000_000, description="Times that each training row is shown in an epoch.")
     checkpoint: Literal["last", "best"] = Field(
         default="last", description="Keep the weights of the last epoch, or of the lowest validation loss."
@@ -152,6 +219,9 @@ class Training(Declared):
         default=None, gt=0, description="Stop when the training loss of an epoch is below this."
     )
     early_stopping: EarlyStopping | None = None
+    augmentation: Augmentation | None = Field(
+        default=None, description="Random changes of the training images; none: they are shown as they are."
+    )
 
 
 class Experiment(Declared):
@@ -163,14 +233,31 @@ class Experiment(Declared):
     loss: LossName
     optimizer: Optimizer
     training: Training
+    frameworks: tuple[FrameworkName, ...] | None = Field(
+        default=None, min_length=1, description="Those that train it; none: the suite's."
+    )
     constants: Constants = Field(
         default="aligned",
         description="aligned: the same initial weights and Keras's constants in all frameworks; "
         "aligned-torch: the same with PyTorch's; native: each its own.",
     )
     initial_weights: dict[str, Any] = Field(
-        default_factory=dict, description='Arrays to begin with, by "layer/parameter" as the report names them: lists.'
+        default_factory=dict,
+        description='Arrays to begin with, by "layer/parameter" as the report names them: lists. '
+        'Or file: an .npz file of the project, with such arrays.',
     )
+
+    pruning: tuple[Share, ...] = Field(
+        default=(),
+        description="Shares of the trained kernels' weights to set to zero, smallest first, each scored on test rows.",
+    )
+
+    @field_validator("pruning")
+    @classmethod
+    def _rising(cls, shares: tuple[float, ...]) -> tuple[float, ...]:
+        if any(later <= earlier for earlier, later in pairwise(shares)):
+            raise PydanticCustomError("rising", "each share must be greater than the one before")
+        return shares
 
     def architecture(self, description: DataDescription) -> Architecture:
         """Resolve the network for a data set's samples.
@@ -179,7 +266,14 @@ class Experiment(Declared):
             ArchitectureError: the declaration does not fit them.
         """
         classes = len(description.class_names)
-        return resolve(self.model, description.feature_shape, description.task, self.loss, classes)
+        return resolve(
+            self.model, description.feature_shape, description.task, self.loss, classes, description.columns
+        )
+
+    @property
+    def weights_file(self) -> str | None:
+        """The file that initial weights are read from; None if there is none."""
+        return self.initial_weights.get("file")
 
     def native_topics(self, architecture: Architecture) -> set[str]:
         """Return what the experiment uses of that the frameworks treat differently when constants are native."""
@@ -208,6 +302,17 @@ class Gate(Declared):
         return self
 
 
+class Equivalence(Declared):
+    """How far apart two frameworks' results in a metric may lie and still count as equivalent."""
+
+    metric: MetricName
+    margin: float = Field(gt=0, description="Differences below it do not matter.")
+    relative: bool = Field(
+        default=True, description="The margin is a share of the first framework's mean error, not in the metric's unit."
+    )
+    experiment: Name | None = Field(default=None, description="The one it holds for; left out: each.")
+
+
 class Params(Declared):
     """The whole of params.yaml."""
 
@@ -217,6 +322,9 @@ class Params(Declared):
     experiments: dict[Name, Experiment]
     searches: dict[Name, dict[str, Any]] = Field(default_factory=dict)
     gate: tuple[Gate, ...] = Field(default=(), description="Bounds that fail a run, after its reports are made.")
+    equivalence: tuple[Equivalence, ...] = Field(
+        default=(), description="Margins of equivalence; for a metric without one, 5 % of an error or 0.01 of a share."
+    )
 
 
 # ---------------------------------------------------------------------------------------------- reading
@@ -325,6 +433,24 @@ def read_experiment(path: Path, name: str) -> Experiment:
     return _read_entry(path, "experiments", name, Experiment)
 
 
+def read_margins(path: Path, experiment: str) -> dict[str, Margin]:
+    """Read what counts as equivalent in an experiment, by metric, and nothing else of params.yaml.
+
+    Raises:
+        ParameterError: as :func:`read_params`.
+    """
+    plain = _plain(load_yaml(path))
+    entries = _parsed(tuple[Equivalence, ...], plain.get("equivalence", []) if isinstance(plain, dict) else None)
+    if entries is None:
+        read_params(path)
+        raise ParameterError(f"{path}: equivalence: must be a list of margins; correct it and run again")
+    margins = dict(MARGINS)
+    for entry in sorted(entries, key=lambda entry: entry.experiment is not None):  # an experiment's own counts last
+        if entry.experiment in (None, experiment):
+            margins[entry.metric] = Margin(size=entry.margin, relative=entry.relative)
+    return margins
+
+
 def _read_entry(path: Path, section: str, name: str, kind: type[Entry]) -> Entry:
     entries = _mapping(_plain(load_yaml(path)), section)
     entry = _parsed(kind, entries.get(name))
@@ -336,10 +462,26 @@ def _read_entry(path: Path, section: str, name: str, kind: type[Entry]) -> Entry
 
 def params_schema() -> dict[str, Any]:
     """Return the JSON Schema of params.yaml, for editors."""
-    schema = Params.model_json_schema()
+    schema = _with_names_of_layers(Params.model_json_schema())
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "params.yaml of Tandem"
     return schema
+
+
+def _with_names_of_layers(schema: dict[str, Any]) -> dict[str, Any]:
+    """Call each layer's declaration by its kind: all classes have one name, and pydantic adds their modules."""
+    text = re.sub(
+        r"tandem__layers__(\w+?)__Declaration", lambda found: _camel(found[1]), json.dumps(schema, ensure_ascii=False)
+    )
+    named: dict[str, Any] = json.loads(text)
+    for name, definition in named["$defs"].items():
+        if definition.get("title") == "Declaration":
+            definition["title"] = name
+    return named
+
+
+def _camel(kind: str) -> str:
+    return "".join(word.capitalize() for word in kind.split("_"))
 
 
 def _plain(node: Any) -> Any:
@@ -531,7 +673,7 @@ def _inconsistencies(plain: dict[str, Any]) -> Iterator[Inconsistency]:
     for name, declared in declared_datasets.items():
         yield from _source_mistakes(("datasets", name), declared)
         dataset = _parsed(Dataset, declared)
-        if dataset is not None and dataset.source.name in datasets.source_names():
+        if dataset is not None and _described(dataset.source) is not None:
             good_datasets[name] = dataset
     for name, declared in experiments.items():
         place = ("experiments", name)
@@ -548,6 +690,7 @@ def _inconsistencies(plain: dict[str, Any]) -> Iterator[Inconsistency]:
     for name in _mapping(plain, "searches"):
         yield ("searches", name), f"'{name}': searches cannot be declared yet; remove the entry"
     yield from _gate_mistakes(plain.get("gate"), experiments, good_datasets)
+    yield from _equivalence_mistakes(plain.get("equivalence"), experiments, good_datasets)
     suites: dict[tuple[str, ...], Any] = {("suite",): plain.get("suite")}
     suites |= {("suites", name): suite for name, suite in _mapping(plain, "suites").items()}
     for suite_place, suite in suites.items():
@@ -565,6 +708,37 @@ def _inconsistencies(plain: dict[str, Any]) -> Iterator[Inconsistency]:
         frameworks = suite.get("frameworks") if isinstance(suite, dict) else None
         if isinstance(frameworks, list) and len(set(map(str, frameworks))) < len(frameworks):
             yield (*suite_place, "frameworks"), f"{frameworks} names a framework twice; remove one of the two"
+        yield from _unable_frameworks(suite_place, suite, experiments, good_datasets)
+
+
+def _unable_frameworks(
+    place: tuple[str, ...], suite: Any, experiments: Mapping[str, Any], good_datasets: Mapping[str, Dataset]
+) -> Iterator[Inconsistency]:
+    """Check that a suite's frameworks have all layers of its experiments, those aside that name their own."""
+    parsed = _parsed(Suite, suite)
+    for name in parsed.experiments if parsed is not None else ():
+        experiment = _parsed(Experiment, experiments.get(name))
+        if experiment is None or experiment.frameworks is not None or experiment.dataset not in good_datasets:
+            continue
+        data = _described(good_datasets[experiment.dataset].source)
+        with contextlib.suppress(ArchitectureError):
+            if data is not None:
+                layers = resolve(
+                    experiment.model,
+                    data.feature_shape,
+                    data.task,
+                    experiment.loss,
+                    len(data.class_names),
+                    data.columns,
+                ).layers
+                for framework in parsed.frameworks:
+                    lacking = next((layer.kind for layer in layers if layer.kind not in kinds_of(framework)), None)
+                    if lacking is not None:
+                        yield (
+                            (*place, "frameworks"),
+                            f"'{framework}' has no layer {lacking}, which '{name}' needs; "
+                            f"name frameworks in experiments.{name}, or take '{framework}' out",
+                        )
 
 
 def _gate_mistakes(
@@ -581,13 +755,46 @@ def _gate_mistakes(
         highest = _HIGHEST.get(parsed.metric)
         if highest is not None and parsed.at_least is not None and parsed.at_least > highest:
             yield (*place, "at_least"), f"{_show(entry['at_least'])}: {parsed.metric} is never above {highest}"
-        used = _mapping(experiments, parsed.experiment).get("dataset")
-        if not isinstance(used, str) or used not in good_datasets:
+        yield from _unfit_metric((*place, "metric"), parsed.metric, parsed.experiment, experiments, good_datasets)
+
+
+def _unfit_metric(
+    place: tuple[str | int, ...],
+    metric: MetricName,
+    experiment: str,
+    experiments: Mapping[str, Any],
+    good_datasets: Mapping[str, Dataset],
+) -> Iterator[Inconsistency]:
+    used = _mapping(experiments, experiment).get("dataset")
+    data = _described(good_datasets[used].source) if isinstance(used, str) and used in good_datasets else None
+    if data is not None and metric not in METRIC_NAMES[data.task]:
+        yield place, f"'{metric}' does not fit {data.task}; {suggest(metric, METRIC_NAMES[data.task])}"
+
+
+def _equivalence_mistakes(
+    declared: Any, experiments: Mapping[str, Any], good_datasets: Mapping[str, Dataset]
+) -> Iterator[Inconsistency]:
+    seen: dict[tuple[str | None, str], int] = {}
+    for position, entry in enumerate(declared if isinstance(declared, list) else ()):
+        place = ("equivalence", position)
+        name = entry.get("experiment") if isinstance(entry, dict) else None
+        if isinstance(name, str) and name not in experiments:
+            yield (*place, "experiment"), f"'{name}' is not declared under experiments; {suggest(name, experiments)}"
+        parsed = _parsed(Equivalence, entry)
+        if parsed is None:
             continue
-        task = datasets.source(good_datasets[used].source.name).task
-        if parsed.metric not in METRIC_NAMES[task]:
-            allowed = suggest(parsed.metric, METRIC_NAMES[task])
-            yield (*place, "metric"), f"'{parsed.metric}' does not fit {task}; {allowed}"
+        if parsed.metric in _HIGHEST and parsed.relative:
+            yield (
+                (*place, "relative"),
+                f"true: {parsed.metric} is no error, its margin cannot be a share of one; write relative: false",
+            )
+        if parsed.relative and parsed.margin >= 1:
+            yield (*place, "margin"), f"{_show(entry['margin'])}: a share of the error must be less than 1"
+        if parsed.experiment is not None:
+            yield from _unfit_metric((*place, "metric"), parsed.metric, parsed.experiment, experiments, good_datasets)
+        first = seen.setdefault((parsed.experiment, parsed.metric), position)
+        if first != position:
+            yield place, f"'{parsed.metric}' has a margin already, in entry {first}; remove one of the two"
 
 
 def _parsed(kind: Any, declared: Any) -> Any:
@@ -596,6 +803,14 @@ def _parsed(kind: Any, declared: Any) -> Any:
         return TypeAdapter(kind).validate_json(json.dumps(declared, default=str))
     except ValidationError:
         return None
+
+
+def _described(source: SourceDeclaration) -> Description | None:
+    """Return what the data is; None where that hangs on a source or on options that are wrong."""
+    for options in (source.options, {}):
+        with contextlib.suppress(KeyError, ValidationError):
+            return datasets.describe(source.name, options)
+    return None
 
 
 def _source_mistakes(place: tuple[str, ...], declared: Any) -> Iterator[Inconsistency]:
@@ -608,37 +823,87 @@ def _source_mistakes(place: tuple[str, ...], declared: Any) -> Iterator[Inconsis
     if name not in datasets.source_names():
         yield place_of_name, f"'{name}' is not known; {suggest(name, datasets.source_names())}"
         return
-    source = datasets.source(name)
     try:
-        source.options.model_validate_json(json.dumps(parsed.options, default=str))
+        datasets.read_options(name, parsed.options)
     except ValidationError as error:
         for problem in error.errors():
-            inner = (*place, "source", *problem["loc"])
-            if problem["type"] == "extra_forbidden":
-                known = list(source.options.model_fields)
-                hint = suggest(str(problem["loc"][-1]), known) if known else f"'{name}' takes no options"
-                yield inner, f"unknown key '{problem['loc'][-1]}'; {hint}"
-            else:
-                yield inner, f"{_show(problem['input'])}: {_must(problem['type'], problem['msg'])}"
+            loc = _without_tags(parsed.options, problem["loc"])
+            yield (*place, "source", *loc), _option_problem(name, dict(problem))
+    data = _described(parsed)
+    if data is None:
+        return
     split = _mapping(declared, "split")
-    if split.get("method") in ("holdout", "first-n"):
-        if source.own_test and split.get("test") is not None:
+    if split.get("method") in SPLIT_METHODS:
+        if data.own_test and split.get("test") is not None:
             yield (
                 (*place, "split", "test"),
                 f"{_show(split['test'])}: '{name}' has test rows of its own; remove the key",
             )
-        if not source.own_test and split.get("test") is None:
+        if not data.own_test and split.get("test") is None:
             yield (
                 (*place, "split", "test"),
                 f"missing; '{name}' has no test rows of its own, say how many to hold out",
             )
-    if source.task == "regression" and split.get("stratify") is True:
+    if data.task == "regression" and split.get("stratify") is True:
         yield (*place, "split", "stratify"), f"true: '{name}' is a regression, only classes can be stratified"
+    yield from _fold_mistakes((*place, "split"), split, parsed.options.get("samples"))
+
+
+def _option_problem(source: str, problem: dict[str, Any]) -> str:
+    """Say in Tandem's words what is wrong with an option of a source."""
+    fields = datasets.source(source).options.model_fields
+    kind = problem["type"]
+    if kind == "extra_forbidden":
+        key = str(problem["loc"][-1])
+        return f"unknown key '{key}'; " + (suggest(key, fields) if fields else f"'{source}' takes no options")
+    if kind == "missing":
+        required = [key for key, field in fields.items() if field.is_required()]
+        return f"missing; '{source}' requires the keys: {', '.join(required)}"
+    if kind == "literal_error":
+        allowed = [word.strip("'") for word in problem["ctx"]["expected"].replace(" or ", ", ").split(", ")]
+        return f"{_show(problem['input'])} is not known; {suggest(str(problem['input']), allowed)}"
+    if kind == "own_data":  # the text of tandem/datasets/own.py is whole
+        return str(problem["msg"])
+    return f"{_show(problem['input'])}: {_must(kind, problem['msg'])}"
+
+
+def _fold_mistakes(place: tuple[str, ...], split: Mapping[str, Any], rows: Any) -> Iterator[Inconsistency]:
+    """Check the folds; ``rows`` of the source are known before it is fetched only if it is told how many to make."""
+    if split.get("method") not in ("k-fold", "repeated-k-fold"):
+        return
+    if split.get("shuffle") is False:
+        if "seed" in split:
+            yield (*place, "seed"), f"{_show(split['seed'])}: rows that are not shuffled take no seed; remove the key"
+        if split.get("stratify") is True:
+            yield (*place, "stratify"), "true: only shuffled rows can be stratified; allowed: false, or shuffle: true"
+    parsed = _parsed(Split, split)
+    if parsed is None or not isinstance(rows, int):
+        return
+    left = rows - math.ceil((parsed.test or 0) * rows)
+    if parsed.folds > left:
+        yield (*place, "folds"), f"{parsed.folds}: each fold needs a row to validate on; allowed: 2 to {left}"
+
+
+def _framework_mistakes(place: tuple[str, ...], given: Any, architecture: Architecture) -> Iterator[Inconsistency]:
+    """Check that the frameworks that an experiment names have all of its layers."""
+    listed = [name for name in given if name in FRAMEWORKS] if isinstance(given, list) else []
+    for framework in listed:
+        lacking = next((layer.kind for layer in architecture.layers if layer.kind not in kinds_of(framework)), None)
+        if lacking is not None:
+            able = [
+                name for name in FRAMEWORKS if all(layer.kind in kinds_of(name) for layer in architecture.layers)
+            ]
+            yield (*place, "frameworks"), f"'{framework}' has no layer {lacking}; allowed: {', '.join(able)}"
+    if len(set(listed)) < len(listed):
+        yield (*place, "frameworks"), f"{given} names a framework twice; remove one of the two"
 
 
 def _weight_mistakes(place: tuple[str, ...], given: Any, architecture: Architecture) -> Iterator[Inconsistency]:
     """Check the arrays that an experiment gives to begin with."""
     shapes = {name: parameter.shape for name, parameter in parameter_names(architecture)}
+    if isinstance(given, dict) and "file" in given:
+        yield from _weight_file_mistakes((*place, "initial_weights"), given)
+        return
     for name, values in given.items() if isinstance(given, dict) else ():
         here = (*place, "initial_weights", name)
         if name not in shapes:
@@ -655,26 +920,40 @@ def _weight_mistakes(place: tuple[str, ...], given: Any, architecture: Architect
             yield here, f"{_show(values)}: must be finite numbers"
 
 
+def _weight_file_mistakes(place: tuple[str, ...], given: Mapping[str, Any]) -> Iterator[Inconsistency]:
+    """Check the name of a file with initial weights; what it holds is checked when it is read."""
+    if len(given) > 1:
+        yield place, f"{', '.join(given)}: a file stands alone; take out the file or the arrays"
+    name = given["file"]
+    plain = isinstance(name, str) and re.fullmatch(r"[\w. /+-]+\.npz", name)  # what DVC's templates leave as it is
+    path = PurePosixPath(name) if plain else None
+    if path is None or path.is_absolute() or ".." in path.parts or path.as_posix() != name:
+        yield (*place, "file"), f"{_show(name)}: must be an .npz file of the project, like weights/first.npz"
+
+
 def _experiment_mistakes(
     place: tuple[str, ...], declared: Mapping[str, Any], dataset: Dataset
 ) -> Iterator[Inconsistency]:
     """Check an experiment against its data set, part by part, so that one mistake does not hide another."""
-    source = datasets.source(dataset.source.name)
-    classes = len(source.class_names)
-    losses = allowed_losses(source.task, classes)
+    data = _described(dataset.source)
+    if data is None:
+        return
+    classes = len(data.class_names)
+    losses = allowed_losses(data.task, classes)
     loss = _parsed(LossName, declared.get("loss"))
     if loss is not None and loss not in losses:
-        kind = source.task if source.task == "regression" else f"classification into {classes}"
+        kind = data.task if data.task == "regression" else f"classification into {classes}"
         yield (*place, "loss"), f"'{loss}' does not fit {kind}; {suggest(loss, losses)}"
     model = _parsed(ModelDeclaration, declared.get("model"))
     if model is not None:
         try:
             fitting = loss if loss in losses else losses[0]
-            architecture = resolve(model, source.feature_shape, source.task, fitting, classes)
+            architecture = resolve(model, data.feature_shape, data.task, fitting, classes, data.columns)
         except ArchitectureError as error:
             yield (*place, "model", *error.place), error.message
         else:
             yield from _weight_mistakes(place, declared.get("initial_weights"), architecture)
+            yield from _framework_mistakes(place, declared.get("frameworks"), architecture)
             if declared.get("constants") == "aligned-torch" and any(
                 layer.kind in _KERAS_CONSTANTS_ONLY for layer in architecture.layers
             ):
@@ -684,6 +963,12 @@ def _experiment_mistakes(
                     "allowed: aligned, native",
                 )
     training = _parsed(Training, declared.get("training"))
+    if training is not None and training.augmentation is not None and not takes_augmentation(data.feature_shape):
+        yield (
+            (*place, "training", "augmentation"),
+            "flips and turns images of shape (height, width) or (height, width, channels), "
+            f"'{declared['dataset']}' has samples of shape {data.feature_shape}; remove the key",
+        )
     if training is None or not isinstance(dataset.split, FirstRows) or dataset.split.valid > 0:
         return
     lacking = f"needs validation rows, '{declared['dataset']}' has none"

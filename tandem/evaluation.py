@@ -8,8 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from tandem import metrics
+from tandem.calibration import calibrate
+from tandem.folds import Folds, fold_overlap, score_folds
 from tandem.models import Architecture, output_values
-from tandem.records import EvaluationRecord, Interval, MetricEstimate, Part, Task, WrongSample
+from tandem.records import (
+    Calibration,
+    EvaluationRecord,
+    Interval,
+    MetricEstimate,
+    Part,
+    PruningRecord,
+    Task,
+    WrongSample,
+)
 from tandem.statistics import resampled_metrics, sample_interval, seed_interval
 
 _WRONG_KEPT = 15  # samples a report shows
@@ -21,10 +32,12 @@ class Outputs:
 
     Attributes:
         values: probabilities (n, classes), or values (n,), of the main head.
+        targets: (n,) labels or values.
         epoch_values: loss and metric as training records them.
     """
 
     values: np.ndarray
+    targets: np.ndarray
     epoch_values: Mapping[str, float]
 
 
@@ -33,6 +46,7 @@ def read_outputs(architecture: Architecture, raw: Sequence[np.ndarray], targets:
     values = output_values(architecture, raw[0])
     return Outputs(
         values if architecture.task == "classification" else values[:, 0],
+        targets,
         metrics.epoch_values(architecture, raw, targets),
     )
 
@@ -44,8 +58,10 @@ def evaluate(
     task: Task,
     classes: int,
     outputs: Mapping[Part, Sequence[Outputs | None]],
-    targets: Mapping[Part, np.ndarray],
+    targets: np.ndarray,
     recorded_valid: Sequence[float | None],
+    folds: Folds | None = None,
+    pruning: PruningRecord | None = None,
 ) -> EvaluationRecord:
     """Compute all that is said of a run's results.
 
@@ -53,36 +69,44 @@ def evaluate(
         experiment, framework: the run.
         task: classification or regression.
         classes: number of classes; 0 for regression.
-        outputs: part → one entry a replicate; None for a replicate that diverged.
-        targets: part → (n,) labels or values.
-        recorded_valid: validation loss that training recorded for the kept epoch, by replicate.
+        outputs: part that has rows → one entry a training; None for one that diverged. A training is a replicate,
+            or a replicate on a fold.
+        targets: (n,) labels or values of the test rows.
+        recorded_valid: validation loss that training recorded for the kept epoch, by training.
+        folds: on which the replicates were trained.
+        pruning: how the pruned networks score.
     """
+    scores = {part: _by_training(task, given) for part, given in outputs.items()}
     tested = [output for output in outputs["test"] if output is not None]
+    overlap = fold_overlap(folds.rows) if folds else 0.0
     return EvaluationRecord(
         experiment=experiment,
         framework=framework,
         task=task,
-        metrics={part: _by_replicate(task, outputs[part], targets[part]) for part in outputs if len(targets[part])},
+        metrics=scores,
         recorded_valid=tuple(recorded_valid),
-        estimates=_estimates(task, targets["test"], [output.values for output in tested]),
-        wrong=_most_wrong(task, targets["test"], tested[0] if tested else None),
-        confusion=_confusion(targets["test"], tested, classes),
+        estimates=_estimates(task, targets, [output.values for output in tested], overlap),
+        wrong=_most_wrong(task, targets, tested[0] if tested else None),
+        confusion=_confusion(targets, tested, classes),
         diverged=tuple(number for number, output in enumerate(outputs["test"]) if output is None),
+        calibration=_calibration(targets, tested, overlap) if classes and tested else None,
+        folds=None if folds is None else score_folds(task, folds, scores),
+        pruning=pruning,
     )
 
 
-def _by_replicate(
-    task: Task, outputs: Sequence[Outputs | None], targets: np.ndarray
-) -> dict[str, tuple[float | None, ...]]:
+def _by_training(task: Task, outputs: Sequence[Outputs | None]) -> dict[str, tuple[float | None, ...]]:
     rows = [
-        None if output is None else {**metrics.compute(task, targets, output.values), **output.epoch_values}
+        None if output is None else {**metrics.compute(task, output.targets, output.values), **output.epoch_values}
         for output in outputs
     ]
     names = dict.fromkeys(name for row in rows if row for name in row) or dict.fromkeys(metrics.METRICS[task])
     return {name: tuple(_finite(row[name]) if row else None for row in rows) for name in names}
 
 
-def _estimates(task: Task, targets: np.ndarray, values: Sequence[np.ndarray]) -> tuple[MetricEstimate, ...]:
+def _estimates(
+    task: Task, targets: np.ndarray, values: Sequence[np.ndarray], overlap: float
+) -> tuple[MetricEstimate, ...]:
     if not values:
         nothing = Interval(value=None, low=None, high=None, over="test samples", n=len(targets))
         return tuple(
@@ -96,10 +120,19 @@ def _estimates(task: Task, targets: np.ndarray, values: Sequence[np.ndarray]) ->
             metric=name,
             higher_is_better=name in metrics.HIGHER_IS_BETTER,
             samples=sample_interval(point[name], resamples[name], len(targets), share=name == "accuracy"),
-            seeds=seed_interval([replicate[name] for replicate in each], metrics.BOUNDS[name]),
+            seeds=_over_trainings([training[name] for training in each], metrics.BOUNDS[name], overlap),
         )
         for name in metrics.METRICS[task]
     )
+
+
+def _over_trainings(values: Sequence[float], bounds: tuple[float, float], overlap: float) -> Interval | None:
+    interval = seed_interval(values, bounds, overlap=overlap)
+    return interval.model_copy(update={"over": "folds"}) if interval is not None and overlap else interval
+
+
+def _calibration(targets: np.ndarray, tested: Sequence[Outputs], overlap: float) -> Calibration:
+    return calibrate(targets, np.stack([output.values for output in tested]), overlap)
 
 
 def _most_wrong(task: Task, targets: np.ndarray, output: Outputs | None) -> tuple[WrongSample, ...]:

@@ -12,35 +12,50 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
-from tandem.config import Params, Suite, load_yaml
+from tandem import datasets
+from tandem.config import Dataset, FrameworkName, Params, Suite, load_yaml
 from tandem.declared import Declared
 from tandem.errors import ParameterError, suggest
+from tandem.frameworks import framework_names
 from tandem.storage import write_text
 
 _HEADER = "What runs, one entry a run: written by `tandem plan` from params.yaml; do not edit it by hand."
+NO_WEIGHTS = "tandem/weight_file.py"  # in place of a file with initial weights: DVC's templates know no condition
 
 
 class DatasetEntry(Declared):
-    """A data set that the suite uses, and the module under tandem/datasets that gives it."""
+    """A data set that the suite uses, and the module under tandem/datasets that gives it.
+
+    ``file`` is the user's file or folder that it reads; for a source that brings its data, the module's own file.
+    """
 
     dataset: str
     source: str
+    file: str
 
 
 class RunEntry(Declared):
-    """One experiment in one framework."""
+    """One experiment in one framework.
+
+    ``weights`` is the file that its initial weights are read from; without one, a module that it depends on anyway.
+    """
 
     experiment: str
     dataset: str
     framework: str
+    weights: str
 
 
 class ReportEntry(Declared):
-    """One experiment's comparison and report; ``frameworks`` are names with blanks between them."""
+    """One experiment's comparison and report; ``frameworks`` are names with blanks between them.
+
+    ``weights`` is as in :class:`RunEntry`.
+    """
 
     experiment: str
     dataset: str
     frameworks: str
+    weights: str
 
 
 class Plan(Declared):
@@ -52,24 +67,55 @@ class Plan(Declared):
 
 
 def make_plan(params: Params) -> Plan:
-    """Spell out the suite, in its order."""
+    """Spell out the suite, in its order.
+
+    Raises:
+        ParameterError: a framework's package is missing.
+    """
     suite = params.suite
+    named = {name for experiment in suite.experiments for name in frameworks_of(params, experiment)}
+    missing = sorted(named - set(framework_names()))
+    if missing:
+        raise ParameterError(
+            f"frameworks: '{missing[0]}' has no package below tandem/frameworks, which holds "
+            f"{', '.join(framework_names())}; remove it from the suite, or install a version that has it"
+        )
     used = {name: params.experiments[name].dataset for name in suite.experiments}
     return Plan(
-        datasets={
-            name: DatasetEntry(dataset=name, source=params.datasets[name].source.name)
-            for name in dict.fromkeys(used.values())
-        },
+        datasets={name: _dataset_entry(name, params.datasets[name]) for name in dict.fromkeys(used.values())},
         runs={
-            f"{name}-{framework}": RunEntry(experiment=name, dataset=dataset, framework=framework)
+            f"{name}-{framework}": RunEntry(
+                experiment=name, dataset=dataset, framework=framework, weights=_weights(params, name)
+            )
             for name, dataset in used.items()
-            for framework in suite.frameworks
+            for framework in frameworks_of(params, name)
         },
         reports={
-            name: ReportEntry(experiment=name, dataset=dataset, frameworks=" ".join(suite.frameworks))
+            name: ReportEntry(
+                experiment=name,
+                dataset=dataset,
+                frameworks=" ".join(frameworks_of(params, name)),
+                weights=_weights(params, name),
+            )
             for name, dataset in used.items()
         },
     )
+
+
+def frameworks_of(params: Params, experiment: str) -> tuple[FrameworkName, ...]:
+    """Return the frameworks that train an experiment: its own, or else the suite's."""
+    return params.experiments[experiment].frameworks or params.suite.frameworks
+
+
+def _weights(params: Params, experiment: str) -> str:
+    return params.experiments[experiment].weights_file or NO_WEIGHTS
+
+
+def _dataset_entry(name: str, declared: Dataset) -> DatasetEntry:
+    source = declared.source.name
+    options = datasets.read_options(source, declared.source.options)
+    file = datasets.source(source).location(options) or f"tandem/datasets/{source}.py"
+    return DatasetEntry(dataset=name, source=source, file=file)
 
 
 def read_plan(path: Path) -> Plan:

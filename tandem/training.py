@@ -8,22 +8,27 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tandem import metrics
+from tandem.augmentation import draw_transforms
+from tandem.batch_size import choose_batch_size
 from tandem.checkpoints import Checkpoint, Checkpoints
 from tandem.config import Experiment, Training
 from tandem.datasets.source import Rows
 from tandem.fitdata import FitData
 from tandem.frameworks import Framework, Trainer
+from tandem.layers import adapt_layer
 from tandem.models import Architecture
 from tandem.records import History, ReplicateRecord, ReplicateTiming
 from tandem.schedules import learning_rates
+from tandem.weight_file import read_weights
 
 _SEED_RANGE = 2**31
-_DROPOUT_STREAM, _ORDER_STREAM = 1, 2
+_DROPOUT_STREAM, _ORDER_STREAM, _AUGMENTATION_STREAM = 1, 2, 3
 _PROBE_ROWS = 512  # training rows over which gradient norms are taken
 
 Clock = Callable[[], float]
@@ -33,7 +38,8 @@ Clock = Callable[[], float]
 class Progress:
     """What is known after an epoch; sent to whoever watches."""
 
-    replicate: int
+    name: str  # "replicate 0", or "replicate 0 on fold 2"
+    replicate: int  # position among all trainings: with folds each replicate is trained on each
     replicates: int
     epoch: int
     epochs: int
@@ -110,6 +116,13 @@ def epoch_order(rows: int, repeat: int, seed: int, epoch: int, *, shuffle: bool 
     return (generator.permutation(rows * repeat) % rows).astype(np.int32)
 
 
+def epoch_transforms(declared: Training, shown: int, seed: int, epoch: int) -> np.ndarray | None:
+    """Return what happens to each image that an epoch shows, the same in all frameworks; None without augmentation."""
+    if declared.augmentation is None:
+        return None
+    return draw_transforms(declared.augmentation, shown, epoch_seed(seed, epoch, _AUGMENTATION_STREAM))
+
+
 class Session:
     """A network with its trainer, put together once and used for every replicate.
 
@@ -118,19 +131,39 @@ class Session:
         architecture: the network.
         experiment: its settings.
         data: scaled rows.
+        fold: on whose rows it trains; None with a single validation part.
+        batch_size: rows a step, chosen before; none: as declared, and chosen here where that is ``auto``.
     """
 
-    def __init__(self, framework: Framework, architecture: Architecture, experiment: Experiment, data: FitData) -> None:
-        self.framework, self.architecture, self.experiment, self.data = (
-            framework,
-            architecture,
-            experiment,
-            data,
-        )
+    def __init__(
+        self,
+        framework: Framework,
+        architecture: Architecture,
+        experiment: Experiment,
+        data: FitData,
+        fold: int | None = None,
+        batch_size: int | None = None,
+    ) -> None:
+        self.framework, self.architecture, self.experiment = framework, architecture, experiment
+        self.data, self.fold = data, fold
+        self.batch_size = batch_size or choose_batch_size(framework, architecture, experiment, data.train)
         self.network = framework.build(architecture, seed=experiment.training.seed, constants=experiment.constants)
         self.trainer = framework.trainer(self.network, data.train, experiment.optimizer, constants=experiment.constants)
-        self._given = given_weights(experiment)
+        self._given = {**adapted_weights(architecture, data.train.features), **given_weights(experiment, architecture)}
         self._probe = Rows(data.train.features[:_PROBE_ROWS], data.train.targets[:_PROBE_ROWS])
+
+    @property
+    def trainings(self) -> int:
+        """How many trainings the experiment has in this framework: each replicate on each fold."""
+        return self.experiment.training.replicates * max(1, len(self.data.description.folds))
+
+    def number(self, replicate: int) -> int:
+        """Return the position of a replicate's training on this fold among all trainings."""
+        return (self.fold or 0) * self.experiment.training.replicates + replicate
+
+    def name(self, replicate: int) -> str:
+        """Return what people call a replicate's training on this fold."""
+        return f"replicate {replicate}" + ("" if self.fold is None else f" on fold {self.fold}")
 
     def restart(self, seed: int) -> None:
         """Give the network the initial weights of a seed, or those declared, and the optimiser no memory."""
@@ -148,8 +181,27 @@ class Session:
         return {layer: math.sqrt(square) for layer, square in squares.items()}
 
 
-def given_weights(experiment: Experiment) -> dict[str, np.ndarray]:
-    """Return the arrays that an experiment declares to begin with, float64 by "layer/parameter"."""
+def adapted_weights(architecture: Architecture, features: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the arrays that a first layer takes from the training rows' features (n, *shape), by "layer/parameter".
+
+    Raises:
+        DataError: the layer does not take these rows.
+    """
+    if not architecture.body:
+        return {}
+    first = architecture.body[0]
+    adapted = adapt_layer(first, architecture.inputs(features)[-1])
+    return {f"{first.name}/{name}": array for name, array in adapted.items()}
+
+
+def given_weights(experiment: Experiment, architecture: Architecture) -> dict[str, np.ndarray]:
+    """Return the arrays that an experiment declares to begin with, float64 by "layer/parameter".
+
+    Raises:
+        DataError: they are in a file that is missing, damaged or of another network.
+    """
+    if experiment.weights_file is not None:
+        return read_weights(Path(experiment.weights_file), architecture)
     return {name: np.asarray(given, dtype=np.float64) for name, given in experiment.initial_weights.items()}
 
 
@@ -159,17 +211,17 @@ def train_replicate(
     checkpoints: Checkpoints,
     *,
     on_epoch: Callable[[Progress], None] | None = None,
-    on_resume: Callable[[int, int], None] | None = None,
+    on_resume: Callable[[str, int], None] | None = None,
     clock: Clock = time.perf_counter,
 ) -> Trained:
-    """Train one replicate from its checkpoint, or from the beginning where there is none.
+    """Train one replicate on the session's fold, from its checkpoint, or from the beginning where there is none.
 
     Args:
         session: the network and its trainer.
         replicate: its number; added to the declared seed.
         checkpoints: where an unfinished training is kept.
         on_epoch: told after each epoch.
-        on_resume: told the replicate and the epoch after which it goes on.
+        on_resume: told the training's name and the epoch after which it goes on.
         clock: seconds, monotonic.
     """
     framework, experiment, data = session.framework, session.experiment, session.data
@@ -177,22 +229,27 @@ def train_replicate(
     seed = declared.seed + replicate
     session.restart(seed)
     run, best = _Run(), framework.weights(network)
-    resumed = checkpoints.load(replicate)
+    resumed = checkpoints.load(session.number(replicate))
     if resumed is not None:
         run = _Run(**resumed.facts)
         trainer.load_state({name: array for name, array in resumed.arrays.items() if not name.startswith("best/")})
         best = {name[5:]: array for name, array in resumed.arrays.items() if name.startswith("best/")}
         if on_resume is not None:
-            on_resume(replicate, run.epoch)
+            on_resume(session.name(replicate), run.epoch)
     start = clock() - (run.elapsed[-1] if run.elapsed else 0.0)
     if not run.epoch:
         _note_gradients(run, session)
+        run.stopped = "" if declared.epochs else "no epoch was asked for"
     while not run.stopped:
         before = clock()
         order = epoch_order(len(data.train), declared.repeat, seed, run.epoch, shuffle=declared.shuffle)
-        rates = _rates(experiment, run.epoch, len(order))
+        rates = _rates(session, run.epoch, len(order))
         loss, metric = trainer.train_epoch(
-            order, declared.batch_size, rates, epoch_seed(seed, run.epoch, _DROPOUT_STREAM)
+            order,
+            session.batch_size,
+            rates,
+            epoch_seed(seed, run.epoch, _DROPOUT_STREAM),
+            epoch_transforms(declared, len(order), seed, run.epoch),
         )
         run.train_seconds.append(clock() - before)
         run.epoch += 1
@@ -213,23 +270,25 @@ def train_replicate(
             best = framework.weights(network)
         if not run.stopped:
             kept = {f"best/{name}": array for name, array in best.items()}
-            checkpoints.save(replicate, vars(run), partial(_state_with, trainer, kept))
+            checkpoints.save(session.number(replicate), vars(run), partial(_state_with, trainer, kept))
         if on_epoch is not None:
-            on_epoch(_progress(run, experiment, replicate))
+            on_epoch(_progress(run, session, replicate))
     # What a diverged training ends with are no numbers: its best epoch is kept, or the initial weights.
     keep_best = declared.checkpoint == "best" or run.outcome == "diverged"
     weights = best if keep_best else framework.weights(network)
-    return _result(run, weights, seed, replicate, run.best_epoch if keep_best else run.epoch, resumed is not None)
+    kept_epoch = run.best_epoch if keep_best else run.epoch
+    return _result(run, weights, _record(run, session, replicate, kept_epoch), resumed is not None)
 
 
 def _state_with(trainer: Trainer, kept: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
     return {**trainer.state(), **kept}
 
 
-def _rates(experiment: Experiment, epoch: int, shown: int) -> np.ndarray:
+def _rates(session: Session, epoch: int, shown: int) -> np.ndarray:
     """Return the learning rate of each step of an epoch that shows so many rows."""
-    steps = math.ceil(shown / experiment.training.batch_size)
-    return learning_rates(experiment.optimizer.schedule, experiment.optimizer.learning_rate, epoch, steps)
+    optimizer = session.experiment.optimizer
+    steps = math.ceil(shown / session.batch_size)
+    return learning_rates(optimizer.schedule, optimizer.learning_rate, epoch, steps)
 
 
 def _note_gradients(run: _Run, session: Session) -> None:
@@ -275,14 +334,15 @@ def _note(run: _Run, values: Mapping[str, float], declared: Training) -> bool:
     return is_best
 
 
-def _progress(run: _Run, experiment: Experiment, replicate: int) -> Progress:
-    declared = experiment.training
-    left = declared.epochs - run.epoch + declared.epochs * (declared.replicates - replicate - 1)
+def _progress(run: _Run, session: Session, replicate: int) -> Progress:
+    declared, number = session.experiment.training, session.number(replicate)
+    left = declared.epochs - run.epoch + declared.epochs * (session.trainings - number - 1)
     typical = float(np.median(np.diff([0.0, *run.elapsed])))
     valid = run.columns.get("valid_loss")
     return Progress(
-        replicate=replicate,
-        replicates=declared.replicates,
+        name=session.name(replicate),
+        replicate=number,
+        replicates=session.trainings,
         epoch=run.epoch,
         epochs=declared.epochs,
         train_loss=run.columns["train_loss"][-1],
@@ -291,10 +351,20 @@ def _progress(run: _Run, experiment: Experiment, replicate: int) -> Progress:
     )
 
 
-def _result(
-    run: _Run, weights: Mapping[str, np.ndarray], seed: int, replicate: int, kept_epoch: int, resumed: bool
-) -> Trained:
+def _record(run: _Run, session: Session, replicate: int, kept_epoch: int) -> ReplicateRecord:
     outcome: Any = run.outcome
+    return ReplicateRecord(
+        replicate=replicate,
+        fold=session.fold,
+        seed=session.experiment.training.seed + replicate,
+        outcome=outcome,
+        epochs=run.epoch,
+        kept_epoch=kept_epoch,
+        explanation=run.stopped,
+    )
+
+
+def _result(run: _Run, weights: Mapping[str, np.ndarray], record: ReplicateRecord, resumed: bool) -> Trained:
     columns = {name: tuple(_finite(value) for value in values) for name, values in run.columns.items()}
     return Trained(
         weights=weights,
@@ -306,18 +376,11 @@ def _result(
                 layer: tuple(_finite(norm) for norm in norms) for layer, norms in run.gradient_norms.items()
             },
         ),
-        record=ReplicateRecord(
-            replicate=replicate,
-            seed=seed,
-            outcome=outcome,
-            epochs=run.epoch,
-            kept_epoch=kept_epoch,
-            explanation=run.stopped,
-        ),
+        record=record,
         timing=ReplicateTiming(
-            seconds=run.elapsed[-1],
+            seconds=run.elapsed[-1] if run.elapsed else 0.0,
             seconds_per_epoch=tuple(run.train_seconds),
-            seconds_to_kept_epoch=run.elapsed[kept_epoch - 1] if kept_epoch else 0.0,
+            seconds_to_kept_epoch=run.elapsed[record.kept_epoch - 1] if record.kept_epoch else 0.0,
         ),
         wall_times=tuple(run.wall_times),
         resumed=resumed,

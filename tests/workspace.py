@@ -15,6 +15,12 @@ from hermetic import REPOSITORY, hermetic_environment
 from ruamel.yaml import YAML
 
 FILES = ("params.yaml", "runs.yaml", "dvc.yaml", ".dvcignore", ".gitignore")
+# Experiments that every workspace declares, besides those that it runs.
+BASE = (
+    "digits-mlp", "diabetes-wide-deep", "breast-cancer-mlp", "five-rule", "coffee", "fashion-mlp",
+    "fashion-selu-alpha-dropout", "housing-mlp", "housing-wide-deep-one-input", "housing-wide-deep",
+    "housing-wide-deep-two-outputs",
+)  # fmt: skip
 FOLDERS = ("tandem", "stages", "flows", "dvcgraph")
 # Outs whose bytes hold wall-clock times; everything else is the same in two runs.
 TIMED = re.compile(r"timings/.*|logs/.*|reports/.*\.html")
@@ -106,7 +112,7 @@ def make_workspace(folder: Path, *, suite: tuple[str, ...] = (), repository: boo
     for name in FOLDERS:
         shutil.copytree(REPOSITORY / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     (root / "reports").mkdir()
-    params = miniature((root / "params.yaml").read_text(encoding="utf-8"))
+    params = miniature(without_others((root / "params.yaml").read_text(encoding="utf-8"), {*suite, *BASE}))
     if suite:
         params = re.sub(r"(?m)^  experiments: \[.*\]$", f"  experiments: [{', '.join(suite)}]", params, count=1)
     (root / "params.yaml").write_text(params, encoding="utf-8")
@@ -119,11 +125,39 @@ def make_workspace(folder: Path, *, suite: tuple[str, ...] = (), repository: boo
     return workspace
 
 
+def divide_into_folds(workspace: Workspace, dataset: str, split: str) -> None:
+    """Give a data set of the committed params.yaml another split."""
+    path = workspace.root / "params.yaml"
+    pattern = rf"(?m)^(  {dataset}:\n    source: .*\n    split: ).*$"
+    text, changed = re.subn(pattern, rf"\g<1>{split}", path.read_text(encoding="utf-8"))
+    assert changed == 1, f"{dataset} has no split on the line after its source"
+    path.write_text(text, encoding="utf-8")
+
+
+def without_others(params: str, kept: set[str]) -> str:
+    """Leave the experiments out of a params.yaml that are not kept, with the suites that would be left empty.
+
+    Those that are kept, and all else, stay as they are written.
+    """
+    head, experiments = params.split("\nexperiments:\n")
+    blocks = re.split(r"(?m)(?=^  [a-z0-9-]+:$)", experiments)
+    blocks = [block for block in blocks if not (name := re.match(r"  ([a-z0-9-]+):\n", block)) or name[1] in kept]
+    before, suites = head.split("\nsuites:\n")
+    suites, after = suites.split("\ndatasets:\n")
+    entries = re.split(r"(?m)(?=^  [a-z0-9-]+:$)", suites)
+    listed = [
+        re.sub(r"(?m)^      - ([a-z0-9-]+)\n", lambda line: line[0] if line[1] in kept else "", entry)
+        for entry in entries
+    ]
+    listed = [entry for entry in listed if "experiments:\n    frameworks" not in entry]
+    return f"{before}\nsuites:\n{''.join(listed)}\ndatasets:\n{after}\nexperiments:\n{''.join(blocks)}"
+
+
 def miniature(params: str) -> str:
     """Shrink every experiment of a params.yaml to seconds, and leave all else as it is."""
-    smaller = {"epochs": 2, "replicates": 2, "repeat": 2, "patience": 2}
+    smaller = {"epochs": 2, "replicates": 2, "repeat": 2, "patience": 2, "folds": 2, "repeats": 2}
     for key, value in smaller.items():
-        params = re.sub(rf"\b{key}: \d+", f"{key}: {value}", params)
+        params = re.sub(rf"\b{key}: [1-9]\d*", f"{key}: {value}", params)
     params = params.replace("samples: 6000, test_samples: 20000", "samples: 300, test_samples: 200")
     params = params.replace("test_samples: 2000,", "test_samples: 300,")
     params = params.replace("{method: first-n, valid: 1000}", "{method: first-n, valid: 60}")

@@ -89,7 +89,7 @@ def test_every_mistake_of_the_declaration_stops_a_command(
     expected = [
         "params.yaml:24: experiments.digits-mlp.model.sequential[1].dense.units: 0: must be greater than 0",
         "params.yaml:33: experiments.wide.loss: 'none' is not known; "
-        "allowed: binary_cross_entropy, cross_entropy, mae, mse",
+        "allowed: binary_cross_entropy, categorical_cross_entropy, cross_entropy, mae, mse, squared_error_sum",
         "nothing was run; correct params.yaml and run again",
     ]
     for command in (["plan"], ["suite", "one"], ["run"]):
@@ -287,12 +287,14 @@ def trained(tmp_path: Path) -> Path:
          "'cofee' is not declared under experiments in params.yaml; allowed: coffee, digits-mlp, wide; "
          "did you mean 'coffee'?"),
         (["coffee", "rows.csv", "-F", "pytorch"],
-         "'pytorch' is no framework; allowed: keras, torch; did you mean 'torch'?"),
+         "'pytorch' is no framework; allowed: keras, numpy, torch; did you mean 'torch'?"),
         (["coffee", "rows.csv", "-F", "keras"], "models/coffee/keras/run.json: missing; run `dvc repro` to make it"),
         (["coffee", "rows.csv", "-F", "torch", "--replicate", "3"],
          "replicate 3 of 'coffee' is not there; allowed: 0 to 0"),
-        (["coffee", "rows.csv", "-F", "torch"], "rows.csv: missing; name an existing .csv or .npy file"),
-        (["coffee", "params.yaml", "-F", "torch"], "params.yaml: '.yaml' files cannot be read; allowed: .csv, .npy"),
+        (["coffee", "rows.csv", "-F", "torch", "--fold", "1"],
+         "fold 1 of 'coffee' is not there; its data set has no folds; leave --fold out"),
+        (["coffee", "rows.csv", "-F", "torch"], "rows.csv: missing; name an existing .csv or .npy or .parquet file"),
+        (["coffee", "params.yaml", "-F", "torch"], "params.yaml: '.yaml' files cannot be read; allowed: .csv, .npy, .parquet"),
         (["coffee", "short.csv", "-F", "torch"],
          "short.csv: column 'duration (min)' is missing; it has temperature (°C)"),
         (["coffee", "wrong.npy", "-F", "torch"],

@@ -11,14 +11,25 @@ from tandem.plan import Plan
 
 PLAN = Plan.model_validate(
     {
-        "datasets": {"digits": {"dataset": "digits", "source": "digits"}},
+        "datasets": {"digits": {"dataset": "digits", "source": "digits", "file": "tandem/datasets/digits.py"}},
         "runs": {
-            f"{name}-{framework}": {"experiment": name, "dataset": "digits", "framework": framework}
+            f"{name}-{framework}": {
+                "experiment": name,
+                "dataset": "digits",
+                "framework": framework,
+                "weights": "tandem/weight_file.py",
+            }
             for name in ("one", "two")
             for framework in ("keras", "torch")
         },
         "reports": {
-            name: {"experiment": name, "dataset": "digits", "frameworks": "keras torch"} for name in ("one", "two")
+            name: {
+                "experiment": name,
+                "dataset": "digits",
+                "frameworks": "keras torch",
+                "weights": "tandem/weight_file.py",
+            }
+            for name in ("one", "two")
         },
     }
 )
@@ -42,7 +53,7 @@ def test_the_form_of_the_pipeline_is_flat_with_choices_bounds_and_descriptions()
         "force": {"title": "Force", "type": "boolean", "default": False},
         "parallel": {"title": "Parallel", "type": "integer", "minimum": 1, "maximum": 256},
         "learning_rate": {"title": "Learning rate", "type": "number", "exclusiveMinimum": 0, "maximum": 1000},
-        "epochs": {"title": "Epochs", "type": "integer", "exclusiveMinimum": 0, "maximum": 1000000},
+        "epochs": {"title": "Epochs", "type": "integer", "minimum": 0, "maximum": 1000000},
         "batch_size": {"title": "Batch size", "type": "integer", "exclusiveMinimum": 0, "maximum": 100000000},
         "replicates": {"title": "Replicates", "type": "integer", "exclusiveMinimum": 0, "maximum": 1000},
     }

@@ -120,8 +120,8 @@ def test_what_cannot_be_overridden_is_told(params_text, experiment, overrides, m
 
 
 def test_a_wrong_file_is_told_before_anything_is_overridden(params_text):
-    with pytest.raises(ParameterError, match=r"params\.yaml:27: experiments\.digits-mlp\.training\.epochs: 0: must"):
-        apply_overrides(params_text.replace("epochs: 2,", "epochs: 0,"), "coffee", Overrides(epochs=1))
+    with pytest.raises(ParameterError, match=r"params\.yaml:27: experiments\.digits-mlp\.training\.epochs: -1: must"):
+        apply_overrides(params_text.replace("epochs: 2,", "epochs: -1,"), "coffee", Overrides(epochs=1))
 
 
 @pytest.mark.parametrize(
@@ -131,9 +131,9 @@ def test_a_wrong_file_is_told_before_anything_is_overridden(params_text):
         ({"learning_rate": float("nan")}, "override learning_rate: NaN: allowed: numbers greater than 0"),
         ({"learning_rate": float("inf")}, "override learning_rate: Infinity: allowed: numbers greater than 0"),
         ({"learning_rate": "0.1"}, "override learning_rate: '0.1': allowed: numbers greater than 0"),
-        ({"epochs": 0}, "override epochs: 0: allowed: whole numbers from 1 to 1000000"),
-        ({"epochs": 2.5}, "override epochs: 2.5: allowed: whole numbers from 1 to 1000000"),
-        ({"epochs": True}, "override epochs: true: allowed: whole numbers from 1 to 1000000"),
+        ({"epochs": -1}, "override epochs: -1: allowed: whole numbers from 0 to 1000000"),
+        ({"epochs": 2.5}, "override epochs: 2.5: allowed: whole numbers from 0 to 1000000"),
+        ({"epochs": True}, "override epochs: true: allowed: whole numbers from 0 to 1000000"),
         ({"batch_size": -1}, "override batch_size: -1: allowed: whole numbers from 1 to 100000000"),
         ({"replicates": 1001}, "override replicates: 1001: allowed: whole numbers from 1 to 1000"),
         ({"seed": 2**31}, "override seed: 2147483648: allowed: whole numbers from 0 to 2147483647"),
@@ -141,8 +141,8 @@ def test_a_wrong_file_is_told_before_anything_is_overridden(params_text):
         ({"epoch": 3},
          "override 'epoch' is not known; allowed: batch_size, epochs, learning_rate, replicates, seed, threads; "
          "did you mean 'epochs'?"),
-        ({"epochs": 0, "threads": 0},
-         "override epochs: 0: allowed: whole numbers from 1 to 1000000\n"
+        ({"epochs": -1, "threads": 0},
+         "override epochs: -1: allowed: whole numbers from 0 to 1000000\n"
          "override threads: 0: allowed: whole numbers from 1 to 1024"),
     ],
 )  # fmt: skip
@@ -192,7 +192,7 @@ def test_the_suite_of_a_copy_is_the_experiment_in_the_chosen_frameworks(params_t
     }  # fmt: skip
     assert suite_of_one(params, "wide", ["keras", "torch"]).frameworks == ("torch", "keras")
     assert suite_of_one(params, "wide", ["keras"]).frameworks == ("keras",)
-    with pytest.raises(ParameterError, match="framework 'pytorch' is not known; allowed: keras, torch; did you mean"):
+    with pytest.raises(ParameterError, match="framework 'pytorch' is not known; allowed: keras, numpy, torch; did you mean"):
         suite_of_one(params, "wide", ["pytorch"])
 
 
@@ -310,7 +310,7 @@ def no_run(_project: Path, _environment: object) -> bool:
         ({"name": "../up"}, "'../up' is no allowed name for an experiment; names are at most 80 lower-case letters, "
                             "digits and '-', and begin with a letter or digit"),
         ({"name": "taken"}, "the DVC experiment 'taken' is there already; choose another name"),
-        ({"frameworks": ["jax"]}, "framework 'jax' is not known; allowed: keras, torch"),
+        ({"frameworks": ["jax"]}, "framework 'jax' is not known; allowed: keras, numpy, torch"),
         ({"experiment": "tea"}, "experiment 'tea' is not declared under experiments in params.yaml; allowed: "),
         ({"overrides": Overrides()}, "no override is set; "),
     ],

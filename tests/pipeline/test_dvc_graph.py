@@ -9,9 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from workspace import RECORDER, TIMED, Workspace, differing_outs, make_workspace, read_lock, untimed
+from workspace import (
+    RECORDER,
+    TIMED,
+    Workspace,
+    differing_outs,
+    divide_into_folds,
+    make_workspace,
+    read_lock,
+    untimed,
+)
 
 SUITE = ("five-rule", "digits-mlp")
+DATA_FOLDERS = (
+    "data/", "models/", "timings/", "evaluation/", "parity/", "ladder/", "comparison/", "metrics/", "reports/",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -27,7 +39,7 @@ class Reproduced:
 @pytest.fixture(scope="module")
 def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Reproduced:
     folder = tmp_path_factory.mktemp("graph")
-    workspace = make_workspace(folder, suite=SUITE, repository=True)
+    workspace = make_folded_workspace(folder)
     records = folder / "records"
     records.mkdir()
     (folder / "site").mkdir()
@@ -41,6 +53,14 @@ def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Reproduced:
     return Reproduced(workspace, output, records, read_lock(workspace))
 
 
+def make_folded_workspace(folder: Path) -> Workspace:
+    """Make the workspace of these tests: one data set with a hold-out split, the other with two folds."""
+    workspace = make_workspace(folder, suite=SUITE, repository=True)
+    divide_into_folds(workspace, "digits", "{method: k-fold, folds: 2, seed: 7, stratify: true, test: 0.25}")
+    workspace.run("git", "commit", "-q", "-a", "-m", "folds")
+    return workspace
+
+
 def ran(output: str) -> set[str]:
     return set(re.findall(r"Running stage '([^']+)'", output))
 
@@ -49,8 +69,8 @@ def test_every_stage_runs_once(reproduced):
     runs = [f"{experiment}-{framework}" for experiment in SUITE for framework in ("keras", "torch")]
     expected = {"check", "index"}
     expected |= {f"{stage}@{name}" for stage in ("fetch", "split", "standardize") for name in ("five-rule", "digits")}
-    expected |= {f"{stage}@{run}" for stage in ("train", "evaluate") for run in runs}
-    expected |= {f"{stage}@{name}" for stage in ("compare", "report") for name in SUITE}
+    expected |= {f"{stage}@{run}" for stage in ("parity", "train", "evaluate") for run in runs}
+    expected |= {f"{stage}@{name}" for stage in ("ladder", "compare", "report") for name in SUITE}
     assert ran(reproduced.output) == expected
 
 
@@ -61,6 +81,14 @@ def test_a_second_run_does_nothing(reproduced):
 
 def covered(path: str, declared: list[str]) -> bool:
     return any(path == dep or path.startswith(f"{dep}/") for dep in declared)
+
+
+def test_a_page_of_folds_shows_them(reproduced):
+    pages = {name: (reproduced.workspace.root / f"reports/{name}.html").read_text(encoding="utf-8") for name in SUITE}
+    assert {name: '<section id="folds"' in page for name, page in pages.items()} == {
+        "five-rule": False,
+        "digits-mlp": True,
+    }
 
 
 def test_every_module_that_a_stage_imports_is_a_dependency_of_it(reproduced):
@@ -83,8 +111,9 @@ def test_every_module_dependency_is_one_that_the_stage_imports(reproduced):
         imported = [line.removeprefix("import ") for line in record_of(reproduced, entry["cmd"])]
         code = [dep["path"] for dep in entry["deps"] if dep["path"].startswith(("tandem/", "stages/"))]
         extra = [dep for dep in code if not any(covered(path, [dep]) for path in imported)]
-        # A source may download; which one does is not known in dvc.yaml.
-        extra = [dep for dep in extra if dep != "tandem/datasets/download.py"]
+        # What sources share: which one uses it is not known in dvc.yaml.
+        shared = {f"tandem/datasets/{name}.py" for name in ("download", "own", "tables")}
+        extra = [dep for dep in extra if dep not in shared]
         if extra:
             unused[stage] = extra
     assert not unused
@@ -99,9 +128,7 @@ def test_every_data_file_that_a_stage_opens_is_a_dependency_or_out_of_it(reprodu
         strays = {
             path
             for path in opened
-            if path.startswith(("data/", "models/", "timings/", "evaluation/", "comparison/", "metrics/", "reports/"))
-            and ".partial-" not in path
-            and not covered(path, known)
+            if path.startswith(DATA_FOLDERS) and ".partial-" not in path and not covered(path, known)
         }
         assert not strays, f"{stage} opens {strays}"
 
@@ -114,12 +141,19 @@ def test_only_evaluate_opens_the_test_rows(reproduced):
         if line.startswith("open ") and re.search(r"data/split/[^/]+/test/", line)
     }
     assert openers == {"stages.evaluate"}
+    scalers = [f"open data/scale/digits/fold-{fold}.json" for fold in range(2)]
+    for stage in ("train", "evaluate"):
+        opened = (reproduced.records / f"stages.{stage}-digits-mlp-torch").read_text().splitlines()
+        assert set(scalers) <= set(opened)
+    test_rows = {line for line in opened if line.startswith("open data/split/digits/test/")}
+    assert test_rows == {f"open data/split/digits/test/{name}.npy" for name in ("features", "targets")}
 
 
 def record_of(reproduced: Reproduced, command: str) -> list[str]:
     name = command.removeprefix("python -m ").replace('"', "")
     stage, _, rest = name.partition(" ")
-    arguments = [rest] if not rest else rest.split(" ", 1) if "compare" in stage or "report" in stage else rest.split()
+    of_all = stage.removeprefix("stages.") in ("compare", "ladder", "report")  # their last argument has the frameworks
+    arguments = [rest] if not rest else rest.split(" ", 1) if of_all else rest.split()
     file = "-".join([stage, *(part for part in arguments if part)]).replace(" ", "+")
     return (reproduced.records / file).read_text().splitlines()
 
@@ -157,7 +191,7 @@ def test_push_and_pull_of_a_remote(reproduced, tmp_path):
 
 def test_the_flow_leaves_what_dvc_repro_leaves(reproduced, tmp_path):
     """A fresh run by the Prefect flow gives the same bytes, timed outs aside, and nothing for DVC to do."""
-    other = make_workspace(tmp_path, suite=SUITE, repository=True)
+    other = make_folded_workspace(tmp_path)
     done = other.tandem("run")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "report: file://" in done.stdout
@@ -175,9 +209,26 @@ def test_a_learning_rate_re_runs_its_own_experiment_alone(reproduced):
     output = workspace.dvc("repro")
     runs = ("five-rule-keras", "five-rule-torch")
     assert ran(output) == {
-        "check", "compare@five-rule", "report@five-rule", "index",
-        *(f"train@{run}" for run in runs), *(f"evaluate@{run}" for run in runs),
+        "check", "ladder@five-rule", "compare@five-rule", "report@five-rule", "index",
+        *(f"{stage}@{run}" for stage in ("parity", "train", "evaluate") for run in runs),
     }  # fmt: skip
+
+
+def test_a_margin_of_equivalence_compares_again_and_trains_nothing(reproduced):
+    workspace = reproduced.workspace
+    path = workspace.root / "params.yaml"
+    before = path.read_text(encoding="utf-8")
+    margin = "{experiment: five-rule, metric: accuracy, margin: 0.02, relative: false}"
+    path.write_text(f"{before}\nequivalence:\n  - {margin}\n", encoding="utf-8")
+    try:
+        assert ran(workspace.dvc("repro")) == {
+            "check", "compare@five-rule", "compare@digits-mlp", "report@five-rule", "index",
+        }  # fmt: skip
+        record = json.loads((workspace.root / "comparison/five-rule/comparison.json").read_text(encoding="utf-8"))
+        margins = {entry["metric"]: entry["equivalence"]["margin"] for entry in record["differences"]}
+        assert margins["accuracy"] == {"size": 0.02, "relative": False}
+    finally:
+        path.write_text(before, encoding="utf-8")
 
 
 def test_a_run_that_is_not_planned_is_refused_before_anything_runs(reproduced):

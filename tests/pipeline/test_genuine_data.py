@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
+import re
 import statistics
 import sys
 from pathlib import Path
@@ -33,7 +33,9 @@ for experiment in experiments:
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory, mirror: Path) -> Workspace:
     made = make_workspace(tmp_path_factory.mktemp("genuine"), suite=(*ACCURACIES, *ERRORS))
-    shutil.copy(REPOSITORY / "params.yaml", made.root / "params.yaml")
+    # Fewer replicates than declared, so that it takes minutes: five of the housing networks, one of the others.
+    params = re.sub(r"\breplicates: [1-9]\b", "replicates: 1", (REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
+    (made.root / "params.yaml").write_text(params.replace("replicates: 10", "replicates: 5"), encoding="utf-8")
     workspace = Workspace(made.root, made.environment | {"TANDEM_DATA": str(mirror)})
     for dataset in ("fashion", "housing"):
         workspace.prepare(dataset)
@@ -57,8 +59,7 @@ def parameters(workspace: Workspace, experiment: str, framework: str) -> int:
 def test_accuracy_is_the_tutorials(workspace, experiment, framework):
     count, accuracy = ACCURACIES[experiment]
     assert parameters(workspace, experiment, framework) == count
-    (found,) = results(workspace, experiment, framework, "accuracy")
-    assert found >= accuracy - TOLERANCE
+    assert statistics.median(results(workspace, experiment, framework, "accuracy")) >= accuracy - TOLERANCE
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)

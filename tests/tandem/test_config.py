@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from tandem.config import read_dataset, read_experiment, read_params
+from tandem.config import Training, read_dataset, read_experiment, read_params
+from tandem.datasets import source_names
 from tandem.errors import ParameterError
+from tandem.layers import layer_kinds
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MLP, WIDE, COFFEE = "experiments.digits-mlp", "experiments.wide", "experiments.coffee"
-LAYERS = "activation, alpha_dropout, batch_normalization, dense, dropout, flatten, repeat"
-SOURCES = "breast_cancer, california_housing, coffee, diabetes, digits, fashion_mnist, five_rule"
+LAYERS = ", ".join(sorted((*layer_kinds(), "repeat")))
+SOURCES = ", ".join(source_names())
+TRAINING = ", ".join(sorted(Training.model_fields))
 NAMES = "names are lower-case letters, digits and '-', and begin with a letter or digit"
 
 
@@ -40,7 +43,7 @@ def test_a_valid_declaration_reads_with_its_defaults(write_params):
     assert experiment.constants == "aligned"
     assert experiment.training.model_dump() == {
         "epochs": 3, "batch_size": 16, "repeat": 1, "checkpoint": "last", "replicates": 1, "seed": 0, "threads": 1,
-        "early_stopping": None,
+        "shuffle": True, "stop_below": None, "augmentation": None, "early_stopping": None,
     }  # fmt: skip
     assert params.datasets["diabetes"].standardize.per == "feature"
     assert params.datasets["coffee"].source.options == {"samples": 200}
@@ -59,8 +62,7 @@ def test_numbers_in_exponent_notation_are_numbers(write_params):
 SINGLE = [
     # unknown keys
     ("training: {epochs: 2,", "training: {epochs: 2, patince: 3,",
-     f"27: {MLP}.training.patince: unknown key 'patince'; allowed: batch_size, checkpoint, early_stopping, epochs, "
-     "repeat, replicates, seed, threads"),
+     f"27: {MLP}.training.patince: unknown key 'patince'; allowed: {TRAINING}"),
     ("standardize: {method: zscore, per: all}", "standardise: {}\n    standardize: {method: zscore}",
      "8: datasets.digits.standardise: unknown key 'standardise'; allowed: source, split, standardize; "
      "did you mean 'standardize'?"),
@@ -107,20 +109,21 @@ SINGLE = [
      f"14: datasets.coffee.source.name: 'cofee' is not known; allowed: {SOURCES}; did you mean 'coffee'?"),
     ("activation: relu", "activation: rel",
      f"24: {MLP}.model.sequential[1].dense.activation: 'rel' is not known; "
-     "allowed: elu, gelu, linear, relu, selu, sigmoid, tanh; did you mean 'relu'?"),
+     "allowed: elu, gelu, leaky_relu, linear, maxout, relu, selu, sigmoid, softmax, tanh; did you mean 'relu'?"),
     ("name: sgd", "name: sdg",
      f"26: {MLP}.optimizer.name: 'sdg' is not known; allowed: adam, rmsprop, sgd; did you mean 'sgd'?"),
     ("{name: sgd, ", "{", f"26: {MLP}.optimizer.name: missing; allowed: adam, rmsprop, sgd"),
     ("loss: cross_entropy", "loss: crossentropy",
-     f"25: {MLP}.loss: 'crossentropy' is not known; allowed: binary_cross_entropy, cross_entropy, mae, mse; "
-     "did you mean 'cross_entropy'?"),
+     f"25: {MLP}.loss: 'crossentropy' is not known; allowed: binary_cross_entropy, categorical_cross_entropy, "
+     "cross_entropy, mae, mse, squared_error_sum; did you mean 'cross_entropy'?"),
     ("frameworks: [keras, torch]", "frameworks: [keras, pytorch]",
-     "3: suite.frameworks[1]: 'pytorch' is not known; allowed: keras, torch; did you mean 'torch'?"),
+     "3: suite.frameworks[1]: 'pytorch' is not known; allowed: keras, numpy, torch; did you mean 'torch'?"),
     ("[digits-mlp, coffee]", "[digits-mpl, coffee]",
      "2: suite.experiments[0]: 'digits-mpl' is not declared under experiments; allowed: coffee, digits-mlp, wide; "
      "did you mean 'digits-mlp'?"),
     ("method: first-n", "method: first",
-     "15: datasets.coffee.split.method: 'first' is not known; allowed: first-n, holdout; did you mean 'first-n'?"),
+     "15: datasets.coffee.split.method: 'first' is not known; allowed: first-n, holdout, k-fold, repeated-k-fold; "
+     "did you mean 'first-n'?"),
     # suites
     ("[digits-mlp, coffee]", "[]", "2: suite.experiments: []: must have at least 1 entry"),
     ("[keras, torch]", "[]", "3: suite.frameworks: []: must have at least 1 entry"),
@@ -130,12 +133,13 @@ SINGLE = [
      "3: suite.frameworks: ['keras', 'keras'] names a framework twice; remove one of the two"),
     # what does not fit together
     ("loss: cross_entropy", "loss: mae",
-     f"25: {MLP}.loss: 'mae' does not fit classification into 10; allowed: cross_entropy, mse; did you mean 'mse'?"),
+     f"25: {MLP}.loss: 'mae' does not fit classification into 10; allowed: categorical_cross_entropy, cross_entropy, "
+     "mse; did you mean 'mse'?"),
     ("loss: cross_entropy", "loss: binary_cross_entropy",
-     f"25: {MLP}.loss: 'binary_cross_entropy' does not fit classification into 10; allowed: cross_entropy, mse; "
-     "did you mean 'cross_entropy'?"),
+     f"25: {MLP}.loss: 'binary_cross_entropy' does not fit classification into 10; allowed: "
+     "categorical_cross_entropy, cross_entropy, mse; did you mean 'cross_entropy'?"),
     ("loss: mse", "loss: cross_entropy",
-     f"33: {WIDE}.loss: 'cross_entropy' does not fit regression; allowed: mae, mse"),
+     f"33: {WIDE}.loss: 'cross_entropy' does not fit regression; allowed: mae, mse, squared_error_sum"),
     ("checkpoint: last", "checkpoint: best",
      f"43: {COFFEE}.training.checkpoint: 'best' needs validation rows, 'coffee' has none; allowed: last"),
     ("checkpoint: last", "early_stopping: {patience: 3}",
@@ -209,7 +213,7 @@ def test_every_mistake_of_the_file_is_told_at_once_in_the_order_of_its_lines(wri
         ("units: 8", "units: -8"),
         ("wide: [0, 1]", "wide: [0, 99]"),
         ("loss: binary_cross_entropy", "loss: mae"),
-        ("epochs: 4", "epochs: 0"),
+        ("epochs: 4", "epochs: -1"),
     )
     assert [line.split(": ")[:2] for line in mistakes(path)] == [
         ["3", "suite.frameworks[1]"],

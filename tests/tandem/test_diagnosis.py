@@ -127,6 +127,11 @@ def test_without_validation_rows_the_training_loss_alone_is_read():
     )
 
 
+def test_weights_that_were_never_trained_are_named_so():
+    found = diagnose([])
+    assert [entry.title for entry in found.diagnoses] == ["Not trained"]
+
+
 def test_training_that_rises_while_validation_falls_points_at_the_data():
     t = np.linspace(0, 1, 30)
     assert cases(0.3 * np.exp(0.3 * t), 0.9 * np.exp(-t)) == ["data set at fault"]

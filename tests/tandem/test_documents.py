@@ -14,7 +14,9 @@ DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(REPOSITORY).as_posix())
 def test_relative_links_lead_to_files(document):
     links = re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text(encoding="utf-8"))
-    missing = [link for link in links if "://" not in link and not (document.parent / link).exists()]
+    made = "../reports/"  # by a run; the pages are not committed
+    files = [link for link in links if "://" not in link and not link.startswith(made)]
+    missing = [link for link in files if not (document.parent / link).exists()]
     assert not missing
 
 

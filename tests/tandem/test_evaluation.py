@@ -8,8 +8,9 @@ import sklearn.metrics
 
 from tandem import metrics
 from tandem.evaluation import Outputs, evaluate, read_outputs
+from tandem.folds import Folds
 from tandem.models import ModelDeclaration, resolve
-from tandem.records import EvaluationRecord, read_record, write_record
+from tandem.records import EvaluationRecord, FoldRows, read_record, write_record
 
 GENERATOR = np.random.default_rng(0)
 LABELS = GENERATOR.integers(0, 3, 120)
@@ -20,22 +21,23 @@ def classes(seed: int) -> Outputs:
     generator = np.random.default_rng(seed)
     probabilities = generator.dirichlet(np.ones(3), len(LABELS)) + 0.8 * np.eye(3)[LABELS]
     probabilities /= probabilities.sum(axis=1, keepdims=True)
-    return Outputs(probabilities, {"loss": 0.5 + seed})
+    return Outputs(probabilities, LABELS, {"loss": 0.5 + seed})
 
 
 def values(seed: int) -> Outputs:
-    return Outputs(VALUES + np.random.default_rng(seed).normal(0, 0.3, len(VALUES)), {"loss": 0.5 + seed})
+    predicted = VALUES + np.random.default_rng(seed).normal(0, 0.3, len(VALUES))
+    return Outputs(predicted, VALUES, {"loss": 0.5 + seed})
 
 
 def evaluated(task, test, valid=(), **more) -> EvaluationRecord:
-    targets = LABELS if task == "classification" else VALUES
+    parts = {"train": test, "test": test} | ({"valid": valid} if valid else {})
     return evaluate(
         experiment="roasts",
         framework="keras",
         task=task,
         classes=3 if task == "classification" else 0,
-        outputs={"train": test, "valid": valid or [None] * len(test), "test": test},
-        targets={"train": targets, "valid": targets if valid else targets[:0], "test": targets},
+        outputs=parts,
+        targets=LABELS if task == "classification" else VALUES,
         **{"recorded_valid": [None] * len(test), **more},
     )
 
@@ -105,14 +107,14 @@ def test_only_wrong_labels_are_wrong_the_surest_first():
 
 
 def test_equal_errors_keep_the_order_of_the_rows():
-    record = evaluated("regression", [Outputs(VALUES + 1, {})])
+    record = evaluated("regression", [Outputs(VALUES + 1, VALUES, {})])
     rows = [sample.row for sample in record.wrong]
     errors = np.abs(VALUES + 1 - VALUES)
     assert rows == np.argsort(-errors, kind="stable")[:15].tolist()
 
 
 def test_a_network_without_mistakes_has_no_wrong_samples():
-    assert evaluated("classification", [Outputs(np.eye(3)[LABELS], {})]).wrong == ()
+    assert evaluated("classification", [Outputs(np.eye(3)[LABELS], LABELS, {})]).wrong == ()
 
 
 @pytest.mark.parametrize(("task", "make"), [("classification", classes), ("regression", values)])
@@ -138,7 +140,7 @@ def test_a_run_of_which_every_replicate_diverged_has_no_values(tmp_path, task, m
 
 
 def test_numbers_that_are_not_finite_are_kept_as_none(tmp_path):
-    output = Outputs(values(1).values, {"loss": float("inf")})
+    output = Outputs(values(1).values, VALUES, {"loss": float("inf")})
     record = evaluated("regression", [output])
     assert record.metrics["test"]["loss"] == (None,)
     write_record(record, tmp_path / "record.json")
@@ -149,7 +151,7 @@ def test_raw_outputs_become_probabilities_and_the_values_that_training_records()
     architecture = resolve(
         ModelDeclaration.model_validate({"sequential": ()}), (2,), "classification", "cross_entropy", 3
     )
-    raw = np.random.default_rng(1).normal(size=(120, 1, 3))
+    raw = [np.random.default_rng(1).normal(size=(120, 3))]
     output = read_outputs(architecture, raw, LABELS)
     assert output.values.sum(axis=1) == pytest.approx(np.ones(120))
     assert output.epoch_values["loss"] == pytest.approx(sklearn.metrics.log_loss(LABELS, output.values))
@@ -158,7 +160,28 @@ def test_raw_outputs_become_probabilities_and_the_values_that_training_records()
 def test_the_first_head_is_the_one_that_counts():
     declared = {"wide_deep": {"hidden": (2,), "outputs": ("joint", "deep")}}
     architecture = resolve(ModelDeclaration.model_validate(declared), (2,), "regression", "mse", 0)
-    raw = np.stack([VALUES[:, None], VALUES[:, None] + 3], axis=1)
+    raw = [VALUES[:, None], VALUES[:, None] + 3]
     output = read_outputs(architecture, raw, VALUES)
     assert np.array_equal(output.values, VALUES)
     assert output.epoch_values["loss"] == pytest.approx(9)
+
+
+def test_each_fold_is_scored_on_its_own_validation_rows_and_intervals_know_of_the_folds():
+    rows = (FoldRows(repeat=0, train=80, valid=40),) * 3
+    valid = []
+    for fold in range(3):
+        own = VALUES[fold::3]
+        valid.append(Outputs(own + 0.1 * (fold + 1), own, {"loss": 0.0}))
+    test = [values(seed) for seed in range(3)]
+    folds = Folds("3-fold cross-validation", rows, (0, 1, 2), watched=True)
+    record = evaluated("regression", test, valid, folds=folds)
+    assert record.metrics["valid"]["mse"] == pytest.approx([0.01, 0.04, 0.09])
+    assert record.folds.watched
+    assert record.folds.overlap == 0.5
+    assert record.folds.estimates[0].values == pytest.approx([0.01, 0.04, 0.09])
+    plain, over_folds = evaluated("regression", test).estimates[0], record.estimates[0]
+    assert plain.samples == over_folds.samples
+    assert (plain.seeds.over, over_folds.seeds.over) == ("seeds", "folds")
+    wider = np.sqrt((1 / 3 + 0.5) / (1 / 3))
+    reach = [found.seeds.high - found.seeds.value for found in (plain, over_folds)]
+    assert reach[1] == pytest.approx(wider * reach[0])

@@ -90,7 +90,7 @@ def test_without_a_gate_everything_passes(write_params):
 
 def test_the_gate_that_params_yaml_shows_as_a_comment_reads():
     text = (REPOSITORY / "params.yaml").read_text(encoding="utf-8")
-    comment = text[text.index("# gate:") :]
+    comment = text[text.index("# gate:") :].partition("\n\n")[0]
     gate = parse_params(text + comment.replace("# ", ""), Path("params.yaml")).gate
     assert [(bound.experiment, bound.at_least, bound.at_most) for bound in gate] == [
         ("digits-mlp", 0.9, None), ("diabetes-wide-deep", None, 4000),
@@ -124,7 +124,7 @@ def test_the_declared_metrics_are_those_that_are_computed():
         ("{experiment: coffee, metric: accuracy, at_least: 90}",
          "gate[0].at_least: 90: accuracy is never above 1"),
         ("{experiment: wide, metric: mse, at_most: 1, framework: tensor}",
-         "gate[0].framework: 'tensor' is not known; allowed: keras, torch; did you mean 'torch'?"),
+         "gate[0].framework: 'tensor' is not known; allowed: keras, numpy, torch; did you mean 'torch'?"),
         ("{experiment: wide, metric: mse, atmost: 1, at_most: 1}",
          "gate[0].atmost: unknown key 'atmost'; allowed: at_least, at_most, experiment, framework, metric; "
          "did you mean 'at_most'?"),

@@ -34,12 +34,13 @@ def test_the_plan_of_each_committed_suite_spells_out_its_runs_in_order(name):
     suite = params.suites[name]
     plan = make_plan(params.model_copy(update={"suite": suite}))
     assert list(plan.reports) == list(suite.experiments)
-    assert list(plan.runs) == [f"{e}-{f}" for e in suite.experiments for f in suite.frameworks]
+    trained = {e: params.experiments[e].frameworks or suite.frameworks for e in suite.experiments}
+    assert list(plan.runs) == [f"{e}-{f}" for e in suite.experiments for f in trained[e]]
     assert {entry.dataset for entry in plan.runs.values()} == set(plan.datasets)
     for name, entry in plan.datasets.items():
         assert (REPOSITORY / f"tandem/datasets/{entry.source}.py").exists()
         assert params.datasets[name].source.name == entry.source
-    assert {entry.frameworks for entry in plan.reports.values()} == {" ".join(suite.frameworks)}
+    assert {e: entry.frameworks for e, entry in plan.reports.items()} == {e: " ".join(f) for e, f in trained.items()}
 
 
 def test_a_plan_names_a_data_set_once_however_many_experiments_use_it(params):

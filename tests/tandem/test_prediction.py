@@ -7,7 +7,9 @@ import io
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 
 from tandem.errors import DataError
 from tandem.models import ModelDeclaration, resolve
@@ -124,12 +126,84 @@ def test_an_image_file_with_another_number_of_pixels_is_told(refusal):
 
 def test_a_missing_file_and_a_folder_are_told(tmp_path):
     for path in (tmp_path / "none.csv", tmp_path):
-        with pytest.raises(DataError, match=rf"^{path}: missing; name an existing .csv or .npy file$"):
+        with pytest.raises(DataError, match=rf"^{path}: missing; name an existing .csv or .npy or .parquet file$"):
             read_features(path, COLUMNS)
 
 
 def test_a_file_of_another_kind_is_told(refusal):
-    assert refusal("", name="rows.xlsx") == "rows.xlsx: '.xlsx' files cannot be read; allowed: .csv, .npy"
+    assert refusal("", name="rows.xlsx") == "rows.xlsx: '.xlsx' files cannot be read; allowed: .csv, .npy, .parquet"
+
+
+# ------------------------------------------------------------------------------------------------ own data
+
+OWN = describe(
+    feature_names=None, source="csv",
+    columns=(
+        {"name": "年龄", "missing": "median"}, {"name": "票价"},
+        {"name": "性别", "kind": "categorical", "categories": ("女", "男")},
+        {"name": "港", "kind": "categorical", "categories": ("C", "(missing)"), "missing": "category"},
+    ),
+    feature_shape=(4,), table={"delimiter": ";", "decimal": ",", "encoding": "gb18030"},
+)  # fmt: skip
+
+
+def own(*rows: str) -> bytes:
+    return "\r\n".join(["港;性别;年龄;票价;其他", *rows]).encode("gb18030")
+
+
+def test_new_rows_of_own_data_are_written_as_the_data_was(read):
+    features = read(own("C; 男 ;22;7,25;x", ";女;;8;"), OWN)
+    assert features[0].tolist() == [22, 7.25, 1, 0]
+    assert np.isnan(features[1, 0])  # the scaler fills it
+    assert features[1, 1:].tolist() == [8, 0, 1]
+
+
+def test_new_rows_can_come_from_a_parquet_file(tmp_path):
+    frame = pd.DataFrame({"港": ["C", None], "性别": ["男", "女"], "年龄": [22, None], "票价": [7.25, 8]})
+    frame.to_parquet(tmp_path / "rows.parquet")
+    assert read_features(tmp_path / "rows.parquet", OWN)[:, 1:].tolist() == [[7.25, 1, 0], [8, 0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("C;未知;22;7;", "column '性别': '未知' is none of its categories; allowed: 女, 男; correct the file"),
+        ("C;;22;7;", "column '性别': '' is none of its categories; allowed: 女, 男; correct the file"),
+        ("(x);女;22;7;", "column '港': '(x)' is none of its categories; allowed: C; correct the file"),
+        ("C;女;22;;", "column '票价': '' is not a number; correct the file"),
+        ("C;女;old;7;", "column '年龄': 'old' is not a number; correct the file"),
+    ],
+)
+def test_an_unseen_category_and_an_undeclared_gap_are_told(refusal, row, message):
+    assert refusal(own("C;女;1;2;", row), OWN) == f"rows.csv: row 2, {message}"
+
+
+def test_codes_in_an_array_are_checked(refusal):
+    assert refusal(npy(np.array([[1.0, 2, 5, 0]])), OWN, name="rows.npy") == (
+        "rows.npy: row 1, column '性别': 5 is no code of its categories; allowed: 0 to 1"
+    )
+
+
+def test_arrays_with_their_channels_first_are_moved(read):
+    array = np.arange(24.0).reshape(1, 2, 3, 4)
+    description = describe(feature_names=None, feature_shape=(3, 4, 2), channels_first=True)
+    assert np.array_equal(read(npy(array), description, name="rows.npy"), np.moveaxis(array, 1, -1))
+
+
+def test_images_are_read_from_files_and_folders(tmp_path):
+    description = describe(feature_names=None, feature_shape=(2, 3, 3), source="images")
+    for number in range(2):
+        Image.new("RGB", (3, 2), (number, 7, 9)).save(tmp_path / f"{number}.png")
+    assert read_features(tmp_path, description)[:, 0, 0].tolist() == [[0, 7, 9], [1, 7, 9]]
+    assert read_features(tmp_path / "1.png", description).shape == (1, 2, 3, 3)
+    Image.new("RGB", (4, 2)).save(tmp_path / "2.png")
+    with pytest.raises(DataError) as caught:
+        read_features(tmp_path, description)
+    assert str(caught.value) == (
+        f"{tmp_path}/2.png: 2 by 4 pixels (height by width), 'roasts' has 2 by 3; resize the image"
+    )
+    resized = description.model_copy(update={"resize": True})
+    assert read_features(tmp_path, resized).shape == (3, 2, 3, 3)
 
 
 # ------------------------------------------------------------------------------------------------ .npy files
@@ -196,7 +270,7 @@ def test_classes_have_a_label_a_name_and_their_probabilities():
     architecture = resolve(
         ModelDeclaration.model_validate({"sequential": ()}), (3,), "classification", "binary_cross_entropy", 2
     )
-    rows = table(predictions_table(architecture, np.array([[[-np.log(3)]], [[np.log(3)]]]), description))
+    rows = table(predictions_table(architecture, [np.array([[-np.log(3)], [np.log(3)]])], description))
     assert rows == [
         ["label", "class", "probability of bad, burnt", "probability of good"],
         ["0", "bad, burnt", "0.75", "0.25"],
@@ -206,11 +280,11 @@ def test_classes_have_a_label_a_name_and_their_probabilities():
 
 def test_values_have_one_column_named_after_the_target():
     architecture = resolve(ModelDeclaration.model_validate({"sequential": ()}), (3,), "regression", "mse", 0)
-    assert predictions_table(architecture, np.array([[[1.5]], [[-2e-7]]]), COLUMNS) == "value\n1.5\n-2e-07\n"
+    assert predictions_table(architecture, [np.array([[1.5], [-2e-7]])], COLUMNS) == "value\n1.5\n-2e-07\n"
 
 
 def test_two_heads_have_a_column_each():
     declared = {"wide_deep": {"hidden": (2,), "outputs": ("joint", "deep")}}
     architecture = resolve(ModelDeclaration.model_validate(declared), (3,), "regression", "mse", 0)
-    rows = table(predictions_table(architecture, np.array([[[1.0], [2.0]]]), COLUMNS))
+    rows = table(predictions_table(architecture, [np.array([[1.0]]), np.array([[2.0]])], COLUMNS))
     assert rows == [["value (joint)", "value (deep)"], ["1", "2"]]

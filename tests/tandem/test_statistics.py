@@ -250,3 +250,11 @@ def test_classes_are_resampled_over_both_too():
     right, wrong = np.tile([0.9, 0.1], (100, 1)), np.tile([0.2, 0.8], (100, 1))
     found, _ = both(labels, [wrong] * 5, [right] * 5, "accuracy", "classification")
     assert (found.low, found.value, found.high) == (1, 1, 1)
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_no_resample_has_is_said_to_have_no_interval():
+    found = sample_interval(float("nan"), np.full(RESAMPLES, np.nan), 1)  # R² of a single row
+    assert np.isnan([found.low, found.high]).all()
+    found = sample_interval(0.5, np.r_[np.nan, np.linspace(0, 1, 101)], 1)
+    assert (found.low, found.high) == (pytest.approx(0.025), pytest.approx(0.975))

@@ -1,4 +1,4 @@
-"""Measures and writes docs/benchmarks.md: ``python -m benchmarks [training] [graph]``, by default both."""
+"""Measures and writes docs/benchmarks.md: ``python -m benchmarks [training] [tutorials] [graph]``, by default all."""
 
 from __future__ import annotations
 
@@ -16,22 +16,32 @@ from benchmarks import graph_speed, training_speed
 from benchmarks.graphs import LAYERS
 
 PAGE = Path("docs/benchmarks.md")
+PARTS = ("training", "tutorials", "graph")
 _PACKAGES = ("dvc", "keras", "prefect", "tensorflow", "torch")
 
 
 def main() -> int:
     """Measure, print and write the tables; return 1 if a result is wrong or a bound is missed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART", help="training, graph; by default both")
-    parts = parser.parse_args().parts or ["training", "graph"]
-    for wrong in set(parts) - {"training", "graph"}:
-        parser.error(f"'{wrong}' is no part; allowed: training, graph")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; by default all")
+    parser.add_argument("--systems", nargs="+", metavar="EXPERIMENT", help="of the part tutorials; by default all")
+    given = parser.parse_args()
+    parts, systems = given.parts or PARTS, given.systems or list(training_speed.SYSTEMS)
+    for wrong in set(parts) - set(PARTS):
+        parser.error(f"'{wrong}' is no part; allowed: {', '.join(PARTS)}")
+    for wrong in set(systems) - set(training_speed.SYSTEMS):
+        parser.error(f"'{wrong}' is not measured; allowed: {', '.join(training_speed.SYSTEMS)}")
     reached = True
     if "training" in parts:
         _write("training", _training())
+    if "tutorials" in parts:
+        text, none_slower = _tutorials(systems)
+        _write("tutorials", text)
+        reached &= none_slower
     if "graph" in parts:
-        text, reached = _graph()
+        text, kept = _graph()
         _write("graph", text)
+        reached &= kept
     return int(not reached)
 
 
@@ -51,6 +61,24 @@ same weights and shuffle in their own order; the losses in the last column show 
 {training_speed.HEADER}
 {chr(10).join(training_speed.row_text(row) for row in rows)}
 """
+
+
+def _tutorials(systems: list[str]) -> tuple[str, bool]:
+    print(training_speed.SYSTEMS_HEADER, flush=True)
+    rows = training_speed.measure_systems(systems)
+    data = "genuine data" if all(row.genuine for row in rows) else "noise of the data's shape (TANDEM_DATA unset)"
+    text = f"""## The tutorials' systems, seconds of training per epoch
+
+{_measured("tutorials", data)}
+
+Plain code is Keras's `fit` with its defaults, and a `DataLoader` loop, on the same network, rows and batch size, with
+one thread. The two sides take turns in one run; each figure is the median over the epochs of two rounds, the first
+epoch of each left out, validation not included. One experiment stands for each network and way of training.
+
+{training_speed.SYSTEMS_HEADER}
+{chr(10).join(training_speed.system_text(row) for row in rows)}
+"""
+    return text, all(row.ratio >= 1 for row in rows)
 
 
 def _graph() -> tuple[str, bool]:
@@ -84,7 +112,7 @@ def _measured(part: str, *more: str) -> str:
 
 def _write(part: str, section: str) -> None:
     """Put a section into the page, in the place of the older one."""
-    marks = {name: f"<!-- {name} -->\n" for name in ("training", "graph")}
+    marks = {name: f"<!-- {name} -->\n" for name in PARTS}
     old = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
     kept = {
         name: found[1] if (found := re.search(rf"{mark}(.*?)(?=<!-- |\Z)", old, re.DOTALL)) else ""

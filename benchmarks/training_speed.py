@@ -7,11 +7,22 @@ import os
 import statistics
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.training_worker import CASES
 
 ROUNDS = 3
+# One system of the tutorials for each network and way of training → epochs a round, of which the first is left out.
+SYSTEMS = {
+    "fashion-mlp": 3, "fashion-deep-relu": 3, "fashion-deep-normalization-after": 3, "fashion-deep-selu": 3,
+    "fashion-deep-selu-alpha-dropout": 3, "fashion-dropout-adam": 3,
+    "housing-mlp": 5, "housing-wide-deep-functional": 5, "housing-wide-deep-one-input": 5,
+    "housing-wide-deep-pass-through": 5, "housing-wide-deep": 5, "housing-wide-deep-two-outputs": 5,
+    "five-rule": 8, "coffee-long": 3, "parabola": 30, "fifteen-columns-three-hidden-layers": 8,
+    "digits-batches-of-16": 8, "shoppers-wide-deep": 8, "rank-vectors": 8, "rank-series-lstm": 8,
+    "rank-series-gru": 8, "rank-images": 8, "rank-video": 8,
+}  # fmt: skip
 LEAST = {("M1", "keras"): 2.0, ("M11", "keras"): 2.0, ("M1", "torch"): 1.2, ("M11", "torch"): 2.0}
 ALTERNATIVES = {"keras": "`fit` with defaults", "torch": "a `DataLoader` loop"}
 _LOSS_TOLERANCE = 0.05  # both sides shuffle, each in its own order
@@ -55,8 +66,23 @@ def measure() -> list[Measured]:
     return rows
 
 
-def _run(case: str, framework: str, side: str, threads: int) -> dict:
+def measure_systems(names: Sequence[str], rounds: int = 2) -> list[Measured]:
+    """Run systems of the tutorials in both frameworks, the sides in turn, with the threads that they declare."""
+    rows = []
+    for name in names:
+        for framework in ("keras", "torch"):
+            measured = [
+                {side: _run(name, framework, side, 1, SYSTEMS[name]) for side in ("plain", "tandem")}
+                for _ in range(rounds)
+            ]
+            rows.append(_median(name, framework, 1, measured))
+            print(system_text(rows[-1]), flush=True)
+    return rows
+
+
+def _run(case: str, framework: str, side: str, threads: int, epochs: int | None = None) -> dict:
     command = [sys.executable, "-m", "benchmarks.training_worker", case, framework, side, str(threads)]
+    command += [] if epochs is None else [str(epochs)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}: {done.stderr[-2000:]}")
@@ -87,6 +113,18 @@ def row_text(row: Measured) -> str:
     )
 
 
+def system_text(row: Measured) -> str:
+    """Return a row of the Markdown table of the tutorials' systems."""
+    slower = "no" if row.ratio >= 1 else "**yes**"
+    return (
+        f"| `{row.case}` | {row.framework} | {row.plain_seconds:.4f} | {row.tandem_seconds:.4f} | {row.ratio:.1f}× | "
+        f"{slower} |"
+    )
+
+
+SYSTEMS_HEADER = (
+    "| experiment | framework | plain code, s/epoch | Tandem, s/epoch | ratio | slower |\n|---|---|---|---|---|---|"
+)
 HEADER = (
     "| case | framework | threads | against | its s/epoch | Tandem's s/epoch | ratio | at least | reached | "
     "training loss after the last epoch |\n|---|---|---|---|---|---|---|---|---|---|"

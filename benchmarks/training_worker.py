@@ -1,6 +1,7 @@
 """Trains one case on one side in this process and prints seconds and losses of each epoch as JSON.
 
-Run as ``python -m benchmarks.training_worker CASE FRAMEWORK SIDE THREADS``; SIDE is "tandem" or "plain": Keras's
+Run as ``python -m benchmarks.training_worker CASE FRAMEWORK SIDE THREADS [EPOCHS]``; CASE is one of :data:`CASES`, or
+with EPOCHS any experiment; SIDE is "tandem" or "plain": Keras's
 ``fit`` with its defaults, or PyTorch's ``DataLoader`` loop as tutorials write it.
 """
 
@@ -19,23 +20,26 @@ from typing import Any
 import numpy as np
 
 from tandem import datasets
-from tandem.config import Experiment, read_dataset, read_experiment
+from tandem.config import Dataset, Experiment, read_dataset, read_experiment
 from tandem.datasets import Rows
 from tandem.frameworks import load_framework
 from tandem.models import Architecture, resolve
+from tandem.optimizers import Sgd
+from tandem.records import Description
 from tandem.scaling import fit_scaler
 from tandem.splits import divide
 from tandem.training import epoch_order
 
 CASES = {"M1": ("fashion-mlp", 5), "M11": ("housing-wide-deep-one-input", 12)}  # experiment, epochs
+DOWNLOADED = {"fashion_mnist": 55_000, "california_housing": 11_610}  # source → training rows
 SEED = 0
 
 
 def main() -> None:
     """Train and print."""
-    case, framework, side, threads = sys.argv[1:]
+    case, framework, side, threads, *given = sys.argv[1:]
     os.environ["OMP_NUM_THREADS"] = threads
-    name, epochs = CASES[case]
+    name, epochs = (case, int(given[0])) if given else CASES[case]
     experiment = read_experiment(Path("params.yaml"), name)
     rows, architecture, genuine = load_rows(experiment)
     load_framework(framework).set_up(int(threads))
@@ -54,27 +58,34 @@ def main() -> None:
 
 
 def load_rows(experiment: Experiment) -> tuple[Rows, Architecture, bool]:
-    """Return the scaled training rows, genuine where TANDEM_DATA names them, else noise of the same shape."""
+    """Return the scaled training rows: noise of the same shape where files would have to be downloaded."""
     dataset = read_dataset(Path("params.yaml"), experiment.dataset)
-    source = datasets.source(dataset.source.name)
+    data = dataset.describe()
     architecture = resolve(
-        experiment.model, source.feature_shape, source.task, experiment.loss, len(source.class_names)
+        experiment.model, data.feature_shape, data.task, experiment.loss, len(data.class_names), data.columns
     )
-    if "TANDEM_DATA" in os.environ:
-        with tempfile.TemporaryDirectory() as folder:
-            source.fetch(Path(folder), source.options())
-            parts = divide(*source.load(Path(folder)), dataset.split)
-        train = parts.folds[0].train
-        features = fit_scaler(parts.fit.features, train, dataset.standardize).transform(parts.fit.features[train])
-        targets = parts.fit.targets[train]
-    else:
-        count = {"fashion_mnist": 55_000, "california_housing": 11_610}[dataset.source.name]
-        generator = np.random.default_rng(SEED)
-        features = generator.standard_normal((count, *source.feature_shape), dtype=np.float32)
-        classes = len(source.class_names)
-        targets = generator.integers(0, classes, count) if classes else generator.standard_normal(count)
-    kind = np.int32 if source.task == "classification" else np.float32
-    return Rows(features, targets.astype(kind)), architecture, "TANDEM_DATA" in os.environ
+    genuine = dataset.source.name not in DOWNLOADED or "TANDEM_DATA" in os.environ
+    features, targets = _genuine_rows(dataset, data) if genuine else _noise(DOWNLOADED[dataset.source.name], data)
+    kind = np.int32 if data.task == "classification" else np.float32
+    return Rows(np.asarray(features, dtype=np.float32), targets.astype(kind)), architecture, genuine
+
+
+def _genuine_rows(dataset: Dataset, data: Description) -> tuple[np.ndarray, np.ndarray]:
+    source = datasets.source(dataset.source.name)
+    options = datasets.read_options(dataset.source.name, dataset.source.options)
+    with tempfile.TemporaryDirectory() as folder:
+        source.fetch(Path(folder), options)
+        parts = divide(*source.load(Path(folder)), dataset.split)
+    train = parts.folds[0].train
+    scaler = fit_scaler(parts.fit.features, train, dataset.standardize, data.categorical)
+    return scaler.transform(parts.fit.features[train]), parts.fit.targets[train]
+
+
+def _noise(count: int, data: Description) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(SEED)
+    features = generator.standard_normal((count, *data.feature_shape), dtype=np.float32)
+    classes = len(data.class_names)
+    return features, generator.integers(0, classes, count) if classes else generator.standard_normal(count)
 
 
 def tandem_epochs(
@@ -82,13 +93,15 @@ def tandem_epochs(
 ) -> Callable[[int], float]:
     """Train as the product does."""
     loaded = load_framework(framework)
-    network = loaded.build(architecture, seed=SEED, constants="aligned")
-    trainer = loaded.trainer(network, rows, experiment.optimizer, constants="aligned")
-    size, rate = experiment.training.batch_size, experiment.optimizer.learning_rate
+    network = loaded.build(architecture, seed=SEED, constants=experiment.constants)
+    trainer = loaded.trainer(network, rows, experiment.optimizer, constants=experiment.constants)
+    training, rate = experiment.training, experiment.optimizer.learning_rate
+    assert isinstance(training.batch_size, int), "a benchmark needs a declared batch size"
+    size = training.batch_size
 
     def epoch(number: int) -> float:
-        rates = np.full(math.ceil(len(rows) / size), rate)
-        return trainer.train_epoch(epoch_order(len(rows), 1, SEED, number), size, rates, number)[0]
+        order = epoch_order(len(rows), training.repeat, SEED, number, shuffle=training.shuffle)
+        return trainer.train_epoch(order, size, np.full(math.ceil(len(order) / size), rate), number)[0]
 
     return epoch
 
@@ -97,20 +110,59 @@ def keras_fit(_name: str, experiment: Experiment, architecture: Architecture, ro
     """Train with ``Model.fit`` and its defaults."""
     import keras
 
-    classes = architecture.task == "classification"
-    network = load_framework("keras").build(architecture, seed=SEED, constants="aligned")
-    loss: Any = keras.losses.SparseCategoricalCrossentropy(from_logits=True) if classes else "mse"
+    network = load_framework("keras").build(architecture, seed=SEED, constants=experiment.constants)
+    inputs, targets = _repeated(experiment, architecture, rows)
+    classes = len(np.unique(targets)) if architecture.task == "classification" else 0
+    losses: dict[str, Any] = {
+        "cross_entropy": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        "categorical_cross_entropy": keras.losses.CategoricalCrossentropy(from_logits=True),
+        "binary_cross_entropy": keras.losses.BinaryCrossentropy(from_logits=True),
+        "mse": "mse",
+    }
+    wanted: Any = targets
+    if experiment.loss == "categorical_cross_entropy":
+        wanted = keras.utils.to_categorical(targets, classes)
+    elif experiment.loss != "cross_entropy":
+        wanted = targets.astype(np.float32)[:, None]
+    if architecture.task == "classification" and experiment.loss == "mse":
+        assert architecture.output == "sigmoid", "the squared error on several classes has no plain side here"
+        network = keras.Model(network.inputs, [keras.layers.Activation("sigmoid")(raw) for raw in network.outputs])
+    heads = len(architecture.heads)
+    metric = "accuracy" if classes else "mae"
     network.compile(
-        loss=loss,
-        optimizer=keras.optimizers.SGD(experiment.optimizer.learning_rate),
-        metrics=["accuracy"] if classes else ["mae"],
+        loss=[losses[experiment.loss]] * heads,
+        optimizer=_keras_optimizer(experiment),
+        metrics=[[metric]] * heads,
     )
+    targets_of_heads = [wanted] * heads if heads > 1 else wanted
 
     def epoch(_number: int) -> float:
-        history = network.fit(rows.features, rows.targets, batch_size=experiment.training.batch_size, verbose=0)
+        history = network.fit(
+            inputs if len(inputs) > 1 else inputs[0],
+            targets_of_heads,
+            batch_size=experiment.training.batch_size,
+            shuffle=experiment.training.shuffle,
+            verbose=0,
+        )
         return float(history.history["loss"][0])
 
     return epoch
+
+
+def _keras_optimizer(experiment: Experiment) -> Any:
+    import keras
+
+    declared = experiment.optimizer
+    if isinstance(declared, Sgd):
+        return keras.optimizers.SGD(declared.learning_rate, momentum=declared.momentum)
+    return keras.optimizers.Adam(declared.learning_rate)
+
+
+def _repeated(experiment: Experiment, architecture: Architecture, rows: Rows) -> tuple[list[np.ndarray], np.ndarray]:
+    """Return the network's inputs and the targets, tiled as the tutorials tile them."""
+    repeat = experiment.training.repeat
+    inputs = [np.concatenate([part] * repeat) for part in architecture.inputs(rows.features)]
+    return inputs, np.tile(rows.targets, repeat)
 
 
 def torch_loop(_name: str, experiment: Experiment, architecture: Architecture, rows: Rows) -> Callable[[int], float]:
@@ -118,24 +170,31 @@ def torch_loop(_name: str, experiment: Experiment, architecture: Architecture, r
     import torch
     from torch.utils.data import DataLoader, TensorDataset
 
-    classes = architecture.task == "classification"
-    network = load_framework("torch").build(architecture, seed=SEED, constants="aligned")
-    targets = torch.from_numpy(rows.targets)
-    data = TensorDataset(torch.from_numpy(rows.features), targets.long() if classes else targets[:, None])
-    loader = DataLoader(data, batch_size=experiment.training.batch_size, shuffle=True)
-    loss_function = torch.nn.CrossEntropyLoss() if classes else torch.nn.MSELoss()
-    optimizer = torch.optim.SGD(network.parameters(), lr=experiment.optimizer.learning_rate)
+    from tandem.frameworks.torch.losses import batch_loss
+
+    network = load_framework("torch").build(architecture, seed=SEED, constants=experiment.constants)
+    inputs, values = _repeated(experiment, architecture, rows)
+    targets = torch.from_numpy(values)
+    targets = targets.long() if architecture.task == "classification" else targets
+    data = TensorDataset(*(torch.from_numpy(part) for part in inputs), targets)
+    training, declared = experiment.training, experiment.optimizer
+    loader = DataLoader(data, batch_size=training.batch_size, shuffle=training.shuffle)
+    optimizer: Any
+    if isinstance(declared, Sgd):
+        optimizer = torch.optim.SGD(network.parameters(), lr=declared.learning_rate, momentum=declared.momentum)
+    else:
+        optimizer = torch.optim.Adam(network.parameters(), lr=declared.learning_rate)
 
     def losses() -> Iterator[float]:
         network.train()
-        for features, wanted in loader:
+        for *features, wanted in loader:
             optimizer.zero_grad()
-            loss = loss_function(network(features)[0], wanted)
+            loss = batch_loss(architecture, network(*features), wanted)
             loss.backward()
             optimizer.step()
             yield loss.item() * len(wanted)
 
-    return lambda _number: sum(losses()) / len(rows)
+    return lambda _number: sum(losses()) / len(values)
 
 
 if __name__ == "__main__":

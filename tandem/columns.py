@@ -18,6 +18,7 @@ from tandem.records import Column
 _HASH = 2_654_435_761  # Knuth's multiplicative hash: 2³² over the golden ratio, made odd
 _HASH_RANGE = 2**32
 
+
 def _column_name(given: Any) -> int | str:
     """Check a column's position or name, with one message whatever is wrong."""
     if isinstance(given, bool) or not isinstance(given, int | str) or given == "":

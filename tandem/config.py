@@ -244,7 +244,7 @@ class Experiment(Declared):
     initial_weights: dict[str, Any] = Field(
         default_factory=dict,
         description='Arrays to begin with, by "layer/parameter" as the report names them: lists. '
-        'Or file: an .npz file of the project, with such arrays.',
+        "Or file: an .npz file of the project, with such arrays.",
     )
 
     pruning: tuple[Share, ...] = Field(
@@ -266,9 +266,7 @@ class Experiment(Declared):
             ArchitectureError: the declaration does not fit them.
         """
         classes = len(description.class_names)
-        return resolve(
-            self.model, description.feature_shape, description.task, self.loss, classes, description.columns
-        )
+        return resolve(self.model, description.feature_shape, description.task, self.loss, classes, description.columns)
 
     @property
     def weights_file(self) -> str | None:
@@ -890,9 +888,7 @@ def _framework_mistakes(place: tuple[str, ...], given: Any, architecture: Archit
     for framework in listed:
         lacking = next((layer.kind for layer in architecture.layers if layer.kind not in kinds_of(framework)), None)
         if lacking is not None:
-            able = [
-                name for name in FRAMEWORKS if all(layer.kind in kinds_of(name) for layer in architecture.layers)
-            ]
+            able = [name for name in FRAMEWORKS if all(layer.kind in kinds_of(name) for layer in architecture.layers)]
             yield (*place, "frameworks"), f"'{framework}' has no layer {lacking}; allowed: {', '.join(able)}"
     if len(set(listed)) < len(listed):
         yield (*place, "frameworks"), f"{given} names a framework twice; remove one of the two"

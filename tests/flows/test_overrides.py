@@ -192,7 +192,9 @@ def test_the_suite_of_a_copy_is_the_experiment_in_the_chosen_frameworks(params_t
     }  # fmt: skip
     assert suite_of_one(params, "wide", ["keras", "torch"]).frameworks == ("torch", "keras")
     assert suite_of_one(params, "wide", ["keras"]).frameworks == ("keras",)
-    with pytest.raises(ParameterError, match="framework 'pytorch' is not known; allowed: keras, numpy, torch; did you mean"):
+    with pytest.raises(
+        ParameterError, match="framework 'pytorch' is not known; allowed: keras, numpy, torch; did you mean"
+    ):
         suite_of_one(params, "wide", ["pytorch"])
 
 

@@ -11,7 +11,7 @@ from workspace import Workspace, make_workspace
 
 from tandem.records import EvaluationRecord, RunRecord, read_record
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 EXPERIMENT = "digits-mlp"
 

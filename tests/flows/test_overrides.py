@@ -452,8 +452,8 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> Together:
 @pytest.mark.slow
 def test_only_what_the_override_changes_runs_in_the_copy(together):
     expected = {f"{stage}@coffee": "restored" for stage in ("fetch", "split", "standardize")}
-    expected |= {f"{stage}@coffee-torch": "completed" for stage in ("train", "evaluate")}
-    expected |= {f"{stage}@coffee": "completed" for stage in ("compare", "report")}
+    expected |= {f"{stage}@coffee-torch": "completed" for stage in ("train", "evaluate", "parity")}
+    expected |= {f"{stage}@coffee": "completed" for stage in ("compare", "ladder", "report")}
     expected |= {"check": "completed", "index": "completed"}
     assert together.runs["slow"]["states"] == together.runs["fast"]["states"] == expected
 

@@ -128,7 +128,7 @@ def test_a_nightly_run_is_scheduled(ui: Interface) -> None:
     ("parameters", "message"),
     [
         ({"learning_rate": 0}, "'learning_rate'. Failure reason: 0 is less than or equal to the minimum of 0"),
-        ({"epochs": 0}, "'epochs'. Failure reason: 0 is less than or equal to the minimum of 0"),
+        ({"epochs": -1}, "'epochs'. Failure reason: -1 is less than the minimum of 0"),
         ({"batch_size": "many"}, "'batch_size'. Failure reason: 'many' is not valid under any of the given schemas"),
         ({"replicates": 1001}, "'replicates'. Failure reason: 1001 is greater than the maximum of 1000"),
         ({"parallel": 0}, "'parallel'. Failure reason: 0 is less than the minimum of 1"),

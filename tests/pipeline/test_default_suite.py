@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from workspace import REPOSITORY, TIMED, Workspace, differing_outs, make_workspace, read_lock, untimed
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(1200)]
 
 
 def committed(folder: Path) -> Workspace:

@@ -62,10 +62,14 @@ class Interface:
         return rest
 
     def ask(self, path: str, body: Any = None) -> Any:
-        """Call the server's API."""
-        answer = requests.request(
-            "GET" if body is None else "POST", f"{self.address}/api/{path}", json=body, timeout=60
-        )
+        """Call the server's API; as Prefect's own client, try again when its database is busy (503)."""
+        for _ in range(20):
+            answer = requests.request(
+                "GET" if body is None else "POST", f"{self.address}/api/{path}", json=body, timeout=60
+            )
+            if answer.status_code != requests.codes.service_unavailable:
+                break
+            time.sleep(0.5)
         answer.raise_for_status()
         return answer.json() if answer.content else None
 

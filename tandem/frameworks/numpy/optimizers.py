@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ Arrays = Mapping[str, np.ndarray]
 _KERAS_EPSILON, _TORCH_EPSILON = 1e-7, 1e-8
 
 
-class Stepper:
+class Stepper(ABC):
     """Moves arrays in place against their gradients.
 
     Args:
@@ -40,9 +41,9 @@ class Stepper:
         for name, array in self.arrays.items():
             self.move(array, gradients[name], learning_rate, {slot: self.memory[slot][name] for slot in self.slots})
 
+    @abstractmethod
     def move(self, array: np.ndarray, gradient: np.ndarray, rate: float, memory: dict[str, np.ndarray]) -> None:
         """Change one array and its memory in place."""
-        raise NotImplementedError
 
     def state(self) -> dict[str, np.ndarray]:
         """Return the memory and the number of steps."""

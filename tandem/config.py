@@ -60,7 +60,6 @@ METRIC_NAMES: Mapping[Task, tuple[MetricName, ...]] = {
     "regression": ("mse", "rmse", "mae", "r2"),
 }
 _HIGHEST = {"accuracy": 1, "r2": 1}
-_KERAS_CONSTANTS_ONLY = ("batch_normalization",)
 # What counts as equivalent where params.yaml says nothing else: 5 % of an error, one point of a share.
 MARGINS: Mapping[str, Margin] = {
     metric: Margin(size=0.01, relative=False) if metric in _HIGHEST else Margin(size=0.05, relative=True)
@@ -950,14 +949,6 @@ def _experiment_mistakes(
         else:
             yield from _weight_mistakes(place, declared.get("initial_weights"), architecture)
             yield from _framework_mistakes(place, declared.get("frameworks"), architecture)
-            if declared.get("constants") == "aligned-torch" and any(
-                layer.kind in _KERAS_CONSTANTS_ONLY for layer in architecture.layers
-            ):
-                yield (
-                    (*place, "constants"),
-                    "'aligned-torch' does not cover batch_normalization, whose running variance Keras cannot correct; "
-                    "allowed: aligned, native",
-                )
     training = _parsed(Training, declared.get("training"))
     if training is not None and training.augmentation is not None and not takes_augmentation(data.feature_shape):
         yield (

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from flows.copies import IsolatedCopy
 from flows.repository import RepositoryError, git
-from tandem.config import load_yaml
+from tandem.config import load_plain_yaml
 
 _REFERENCES = "refs/exps"
 _DECLARATIONS = ("params.yaml", "runs.yaml", "dvc.yaml", "dvc.lock", ".dvcignore")
@@ -76,7 +76,7 @@ def _new_files(copy: IsolatedCopy) -> list[str]:
 
 
 def _dependencies(lock: Path) -> set[str]:
-    stages = load_yaml(lock)["stages"]
+    stages = load_plain_yaml(lock)["stages"]
     return {dependency["path"] for stage in stages.values() for dependency in stage.get("deps", ())}
 
 

@@ -19,6 +19,7 @@ from flows import prefect_settings
 from flows.prefect_settings import SettingsError
 from flows.progress import showing
 from flows.server import ServerError, home_in_use, running_server
+from tandem.imports import quick_imports
 
 INTERRUPTED = 130
 INDEX = Path("reports/index.html")
@@ -77,12 +78,13 @@ def _run_flow(
     with running_server() as server:
         if server is not None:  # meanwhile it starts
             Graph.load(root, targets).close()
-        from prefect.exceptions import TerminationSignal
-        from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+        with quick_imports():
+            from prefect.exceptions import TerminationSignal
+            from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-        from flows.dead_runs import living_process
-        from flows.execution import listening
-        from flows.pipeline import pipeline
+            from flows.dead_runs import living_process
+            from flows.execution import listening
+            from flows.pipeline import pipeline
 
         if server is not None:
             server.wait()

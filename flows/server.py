@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from tandem.errors import TandemError
+from tandem.imports import quick_imports
 
 START_SECONDS = 90.0
 HOST = "127.0.0.1"
@@ -326,8 +327,9 @@ def _own_connections_only(application: Any) -> Any:
 
 def _serve(port: int) -> None:
     threading.Thread(target=_end_with_owner, daemon=True).start()
-    import uvicorn
-    from prefect.server.api.server import create_app
+    with quick_imports():
+        import uvicorn
+        from prefect.server.api.server import create_app
 
     uvicorn.run(_own_connections_only(create_app(final=True)), host=HOST, port=port, log_level="error")
 

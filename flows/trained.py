@@ -41,7 +41,7 @@ class TrainedNetwork:
         """Import its framework, and read the network."""
         from tandem.frameworks import load_framework
 
-        framework = load_framework(self.framework)
+        framework = load_framework(self.framework, alone=True)
         framework.set_up(self.declared.training.threads)
         folder: Path = paths.model(self.experiment, self.framework) / self.training.name
         return framework, framework.load(folder, self.architecture, self.declared.constants)

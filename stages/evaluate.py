@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> None:
     """Evaluate every training with its saved model, on the rows of its fold and on the test rows."""
     name, framework_name = take_arguments(arguments, "evaluate", "EXPERIMENT", "FRAMEWORK")
     experiment = read_experiment(paths.PARAMS, name)
-    framework = load_framework(framework_name)
+    framework = load_framework(framework_name, alone=True)
     framework.set_up(experiment.training.threads)
     models = paths.model(name, framework_name)
     run = read_record(RunRecord, models / "run.json")

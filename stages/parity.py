@@ -22,7 +22,7 @@ def main(arguments: list[str]) -> None:
     from tandem.records import DataDescription, read_record, write_record
     from tandem.storage import new_directory
 
-    framework = load_framework(framework_name)
+    framework = load_framework(framework_name, alone=True)
     framework.set_up(experiment.training.threads)
     fit, scaler = paths.fit(experiment.dataset), paths.scaler(experiment.dataset)
     description = read_record(DataDescription, fit / "description.json")

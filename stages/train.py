@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> None:
     from tandem.frameworks import load_framework
     from tandem.training import Session
 
-    framework = load_framework(framework_name)
+    framework = load_framework(framework_name, alone=True)
     framework.set_up(experiment.training.threads)
     data = load_fit(paths.fit(experiment.dataset), paths.scaler(experiment.dataset))
     architecture = experiment.architecture(data.description)

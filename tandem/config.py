@@ -29,7 +29,7 @@ from pydantic_core import PydanticCustomError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedSeq
 from ruamel.yaml.constructor import DuplicateKeyError
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.reader import ReaderError
 
 from tandem import datasets
@@ -348,6 +348,15 @@ def load_yaml(path: Path) -> Any:
     return _parse_yaml(_read_text(path), path)
 
 
+def load_plain_yaml(path: Path) -> Any:
+    """Read a YAML file as plain values, without positions: ten times as fast.
+
+    Raises:
+        ParameterError: as :func:`load_yaml`.
+    """
+    return _parse_plain_yaml(_read_text(path), path)
+
+
 def _read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
@@ -378,6 +387,15 @@ def _parse_yaml(text: str, path: Path) -> Any:
         raise ParameterError(f"{where}: the control character {character}; remove it") from None
 
 
+def _parse_plain_yaml(text: str, path: Path) -> Any:
+    try:
+        return _plain(YAML(typ="safe").load(text))  # parsed by libyaml, as DVC reads params.yaml
+    except YAMLError:
+        return _plain(_parse_yaml(text, path))  # raises it in Tandem's words
+    except RecursionError:
+        raise ParameterError(f"{path}: an alias (*) stands inside what it names (&); write the value out") from None
+
+
 def read_params(path: Path) -> Params:
     """Read and check params.yaml.
 
@@ -394,22 +412,24 @@ def parse_params(text: str, path: Path) -> Params:
     Raises:
         ParameterError: as :func:`read_params`.
     """
-    document = _parse_yaml(text, path)
-    if not isinstance(document, Mapping):
+    plain = _parse_plain_yaml(text, path)
+    if not isinstance(plain, dict):
         raise ParameterError(f"{path}:1: must be a mapping with suite, datasets and experiments")
-    plain = _plain(document)
-    mistakes: list[Mistake] = []
+    problems: list[Any] = []
     params: Params | None = None
     try:
         params = Params.model_validate_json(json.dumps(plain, default=str))
     except ValidationError as error:
-        mistakes += [_explain(document, plain, dict(problem)) for problem in error.errors() if not _is_echo(problem)]
-    mistakes += [Mistake(_line(document, place), _dotted(place), message) for place, message in _inconsistencies(plain)]
-    if mistakes or params is None:
-        mistakes.sort(key=lambda mistake: mistake.line)
-        lines = dict.fromkeys(f"{path}:{mistake.line}: {mistake}" for mistake in mistakes)
-        raise ParameterError("\n".join([*lines, f"nothing was run; correct {path.name} and run again"]))
-    return params
+        problems = [dict(problem) for problem in error.errors() if not _is_echo(problem)]
+    inconsistencies = list(_inconsistencies(plain))
+    if params is not None and not inconsistencies:
+        return params
+    document = _parse_yaml(text, path)
+    mistakes = [_explain(document, plain, problem) for problem in problems]
+    mistakes += [Mistake(_line(document, place), _dotted(place), message) for place, message in inconsistencies]
+    mistakes.sort(key=lambda mistake: mistake.line)
+    lines = dict.fromkeys(f"{path}:{mistake.line}: {mistake}" for mistake in mistakes)
+    raise ParameterError("\n".join([*lines, f"nothing was run; correct {path.name} and run again"]))
 
 
 def read_dataset(path: Path, name: str) -> Dataset:
@@ -436,7 +456,7 @@ def read_margins(path: Path, experiment: str) -> dict[str, Margin]:
     Raises:
         ParameterError: as :func:`read_params`.
     """
-    plain = _plain(load_yaml(path))
+    plain = load_plain_yaml(path)
     entries = _parsed(tuple[Equivalence, ...], plain.get("equivalence", []) if isinstance(plain, dict) else None)
     if entries is None:
         read_params(path)
@@ -449,7 +469,7 @@ def read_margins(path: Path, experiment: str) -> dict[str, Margin]:
 
 
 def _read_entry(path: Path, section: str, name: str, kind: type[Entry]) -> Entry:
-    entries = _mapping(_plain(load_yaml(path)), section)
+    entries = _mapping(load_plain_yaml(path), section)
     entry = _parsed(kind, entries.get(name))
     if entry is None:
         read_params(path)

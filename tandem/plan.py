@@ -13,7 +13,7 @@ from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
 from tandem import datasets
-from tandem.config import Dataset, FrameworkName, Params, Suite, load_yaml
+from tandem.config import Dataset, FrameworkName, Params, Suite, load_plain_yaml, load_yaml
 from tandem.declared import Declared
 from tandem.errors import ParameterError, suggest
 from tandem.frameworks import framework_names
@@ -126,7 +126,7 @@ def read_plan(path: Path) -> Plan:
     """
     if not path.exists():
         raise ParameterError(f"{path}: missing; run `tandem plan` to write it")
-    document = load_yaml(path)
+    document = load_plain_yaml(path)
     try:
         return Plan.model_validate(document["plan"])
     except (ValidationError, KeyError, TypeError):

@@ -7,6 +7,7 @@ module a kind), ``network``, ``activations``, ``losses``, ``optimizers``, ``augm
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
@@ -16,9 +17,12 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from tandem.datasets.source import Rows
+from tandem.imports import quick_imports
 from tandem.models import Architecture, Constants
 from tandem.optimizers import AnyOptimizer
 from tandem.records import ModelSummary
+
+_CONVENIENCES = ("matplotlib", "pandas", "sklearn")  # Keras imports them where they are, and works without
 
 
 class Trainer(Protocol):
@@ -128,12 +132,18 @@ def framework_names() -> tuple[str, ...]:
     return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 
 
-def load_framework(name: str) -> Framework:
+def load_framework(name: str, *, alone: bool = False) -> Framework:
     """Import a framework's package.
+
+    Args:
+        name: of the package.
+        alone: the process does nothing else with the framework. The import then takes half the time: TensorFlow's
+            Keras is kept from importing what it could draw or wrap, and no garbage is collected meanwhile.
 
     Raises:
         KeyError: there is no such framework.
     """
     if name not in framework_names():
         raise KeyError(name)
-    return cast(Framework, importlib.import_module(f"{__name__}.{name}"))
+    with quick_imports(_CONVENIENCES) if alone else contextlib.nullcontext():
+        return cast(Framework, importlib.import_module(f"{__name__}.{name}"))

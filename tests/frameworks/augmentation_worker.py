@@ -86,7 +86,7 @@ def history(framework: Framework, **training: object) -> History:
 
 def main() -> None:
     name, file = sys.argv[1:]
-    framework = load_framework(name)
+    framework = load_framework(name, alone=True)
     framework.set_up(1)
     found = {}
     for kind, shape in SHAPES.items():

@@ -24,7 +24,7 @@ NATIVE_TOO = ("aligned", "native")
 
 def main() -> None:
     name, file, *chosen = sys.argv[1:]
-    framework = load_framework(name)
+    framework = load_framework(name, alone=True)
     framework.set_up(1)
     found: dict[str, Arrays] = {}
     for case in cases().values():

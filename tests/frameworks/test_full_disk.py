@@ -17,7 +17,7 @@ from tandem.frameworks import load_framework
 from tandem.models import ModelDeclaration, resolve
 from tandem.storage import new_directory
 name, folder = sys.argv[1:]
-framework = load_framework(name)
+framework = load_framework(name, alone=True)
 framework.set_up(1)
 declaration = ModelDeclaration.model_validate_json('{"sequential": [{"dense": {"units": 200}}]}')
 network = framework.build(resolve(declaration, (200,), "regression", "mse", 0), seed=0, constants="aligned")

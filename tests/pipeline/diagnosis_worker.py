@@ -97,7 +97,7 @@ CASES: dict[str, tuple[Callable[[], FitData], Experiment]] = {
 
 
 def main() -> None:
-    framework = load_framework(sys.argv[1])
+    framework = load_framework(sys.argv[1], alone=True)
     framework.set_up(1)
     found = {}
     for case in sys.argv[2:]:

@@ -67,7 +67,7 @@ def shown(result: Trained) -> dict:
 
 
 def main() -> None:
-    framework = load_framework(sys.argv[1])
+    framework = load_framework(sys.argv[1], alone=True)
     framework.set_up(1)
     regression, classes = data(), data(2)
     stopping = {"monitor": "valid_loss", "patience": 3, "min_delta": 0.01}

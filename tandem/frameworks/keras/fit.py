@@ -43,7 +43,7 @@ class KerasTrainer:
         self._inputs = tuple(tf.constant(part) for part in model.architecture.inputs(rows.features))
         self._targets = tf.constant(rows.targets)
         self._seeded = [layer.seed_generator for layer in model.layers if hasattr(layer, "seed_generator")]
-        self._steps = tf.function(self._run_steps, jit_compile=True)
+        self._steps = tf.function(self._run_steps, jit_compile=True, autograph=False)
         self._fresh_slots = [np.array(slot) for slot in self._optimizer.variables]
 
     def restart(self, initial: Mapping[str, np.ndarray]) -> None:
@@ -86,16 +86,16 @@ class KerasTrainer:
 
         ``transforms`` are the matrices of their images, or None.
         """
-        dtype = number_type(self._model)
-        losses, metrics = tf.zeros((), dtype), tf.zeros((), dtype)
-        for step in tf.range(tf.shape(batches)[0]):
+
+        def take_step(step: Any, losses: Any, metrics: Any) -> tuple[Any, Any, Any]:
             self._optimizer.learning_rate.assign(rates[step])
             loss, metric = self._step(batches[step], None if transforms is None else transforms[step])
-            losses += loss
-            metrics += metric
-        return losses, metrics
+            return step + 1, losses + loss, metrics + metric
 
-    @tf.autograph.experimental.do_not_convert  # the loop around it needs AutoGraph, which takes its time
+        count, nothing = tf.shape(batches)[0], tf.zeros((), number_type(self._model))
+        found = tf.while_loop(lambda step, *_: step < count, take_step, (tf.constant(0), nothing, nothing))
+        return found[1], found[2]
+
     def _step(self, batch: Any, transforms: Any) -> tuple[Any, Any]:
         architecture = self._model.architecture
         inputs = [tf.gather(part, batch) for part in self._inputs]
@@ -153,6 +153,7 @@ def predict(network: keras.Model, features: np.ndarray) -> tuple[np.ndarray, ...
         run = tf.function(
             lambda *inputs: model_outputs(network, list(inputs), training=False),
             input_signature=_input_signature(network),
+            autograph=False,
         )
         network.tandem_predict = run
     parts = []

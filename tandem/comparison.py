@@ -31,6 +31,7 @@ from tandem.records import (
     Significance,
     Task,
 )
+from tandem.rounding import rounding_reach
 from tandem.statistics import (
     crossed_interval,
     resampled_differences,
@@ -172,6 +173,7 @@ def _differences(
                 seeds=seeds,
                 both=None if crossed is None else crossed_interval(value, crossed[name], rows),
                 values=(points[0][name], points[1][name]),
+                rounding=rounding_reach(name, (points[0][name], points[1][name]), first.targets),
                 each=dict(zip(shared, paired, strict=True)),
                 deviation=None if seeds is None else float(np.std(paired, ddof=1)),
                 seeds_test=_alone(difference_p(paired, overlap=overlap)),

@@ -396,6 +396,7 @@ class MetricDifference(Record):
     seeds: Interval | None  # over seeds or folds; None with a single replicate
     both: Interval | None = None  # over test rows and replicates; None with fewer than five replicates
     values: tuple[Number, Number] = (None, None)  # the metric in the first and the second framework
+    rounding: Number = None  # a difference up to this is float32's rounding; None: a value is not finite
     each: dict[int, Number] = {}  # replicate -> its difference
     deviation: Number = None  # standard deviation of ``each``; None with a single replicate
     seeds_test: Significance | None = None  # Student's paired t test

@@ -12,7 +12,7 @@ from scipy.special import stdtrit
 from tandem import titles
 from tandem.correction import ALPHA
 from tandem.records import EquivalenceTest, Interval, MetricDifference, Number, Significance
-from tandem.rounding import ROUNDING, is_rounding
+from tandem.rounding import is_rounding
 from tandem.titles import format_p, listing, margin_words
 
 ENOUGH_REPLICATES = 5  # with fewer, nothing is concluded from the spread over seeds
@@ -84,7 +84,7 @@ def verdict(main: str, standings: Mapping[str, Standing], differences: Sequence[
 def _verdict_of_two(
     title: str, standings: Mapping[str, Standing], found: MetricDifference, *, any_diverged: bool
 ) -> str:
-    claim = _claim(found, standings)
+    claim = _claim(found)
     if claim.kind in ("identical", "rounding"):
         return f"{claim.text}: {title} {_over_samples(standings[found.first].estimate)} in both"
     over = " over the replicates that finished in both" if any_diverged else ""
@@ -99,7 +99,7 @@ def _verdict_of_several(
     title: str, standings: Mapping[str, Standing], differences: Sequence[MetricDifference]
 ) -> list[str]:
     """Say one thing of all pairs where one holds for all, otherwise one after another; the values once."""
-    claims = [_claim(found, standings) for found in differences]
+    claims = [_claim(found) for found in differences]
     values = listing(
         [
             f"{_format(standing.estimate.value)} in {titles.FRAMEWORKS[name]}"
@@ -144,13 +144,13 @@ def _of_all(standings: Mapping[str, Standing], differences: Sequence[MetricDiffe
     return ""
 
 
-def _claim(found: MetricDifference, standings: Mapping[str, Standing]) -> _Claim:
+def _claim(found: MetricDifference) -> _Claim:
     """Claim of a pair what holds over the test samples and, with enough replicates, over the seeds."""
     first, second = _names(found)
     if found.samples.low == found.samples.high == 0:
         text = f"{first} and {second} do equally well on every test row"
         return _Claim("identical", text, brief=text)
-    if is_rounding(found.samples, *(standings[name].estimate.value for name in (found.first, found.second))):
+    if is_rounding(found.samples, found.rounding):
         text = f"{first} and {second} agree to rounding"
         return _Claim("rounding", text, brief=text)
     if len(found.each) < ENOUGH_REPLICATES:
@@ -247,9 +247,11 @@ def cautions(standings: Mapping[str, Standing], differences: Sequence[MetricDiff
 
 def _are_equal(found: MetricDifference) -> bool:
     """Return whether two frameworks agree to rounding in every replicate."""
-    largest = max((abs(value) for value in found.values if value is not None), default=0.0)
-    return is_rounding(found.samples, *found.values) and all(
-        difference is not None and abs(difference) <= ROUNDING * largest for difference in found.each.values()
+    reach = found.rounding
+    return (
+        reach is not None
+        and is_rounding(found.samples, reach)
+        and all(difference is not None and abs(difference) <= reach for difference in found.each.values())
     )
 
 
@@ -285,7 +287,7 @@ def findings(differences: Sequence[MetricDifference]) -> tuple[str, ...]:
         for found in differences
         if found.equivalence is not None
         and len(found.each) >= ENOUGH_REPLICATES
-        and not is_rounding(found.samples, *found.values)
+        and not is_rounding(found.samples, found.rounding)
     )
 
 

@@ -133,7 +133,7 @@ def suite_correction(comparisons: Sequence[ComparisonRecord]) -> str:
         and len(found.each) >= FEW_REPLICATES
         and found.seeds_test is not None
         and found.equivalence is not None
-        and not is_rounding(found.samples, *found.values)
+        and not is_rounding(found.samples, found.rounding)
     ]
     if len(tested) < 2:
         return ""
@@ -184,7 +184,7 @@ def _row(found: MetricDifference) -> DifferenceRow | None:
 
 
 def _conclusion(found: MetricDifference, test: Significance, equivalence: EquivalenceTest) -> str:
-    if is_rounding(found.samples, *found.values):
+    if is_rounding(found.samples, found.rounding):
         return "equal to rounding"
     if len(found.each) < FEW_REPLICATES:
         return "too few replicates"

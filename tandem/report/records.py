@@ -22,6 +22,7 @@ from tandem.records import (
     History,
     Interval,
     LayerSummary,
+    MetricDifference,
     MetricEstimate,
     Number,
     Part,
@@ -332,7 +333,7 @@ def metric_rows(comparison: ComparisonRecord) -> tuple[MetricRow, ...]:
                     level=given[0].level,
                     estimates=intervals,
                     difference=gap,
-                    favours=None if few else _favours(gap, better, comparison.frameworks, given),
+                    favours=None if few or difference is None else _favours(gap, difference),
                     few=few,
                 )
             )
@@ -347,14 +348,13 @@ def _over(interval: Interval) -> str:
     return f"{format_count(interval.n)} {interval.over}"
 
 
-def _favours(
-    gap: Interval | None, higher_is_better: bool, frameworks: Sequence[str], given: Sequence[Interval]
-) -> str | None:
-    if gap is not None and is_rounding(gap, *(interval.value for interval in given)):
+def _favours(gap: Interval | None, difference: MetricDifference) -> str | None:
+    """Return the framework that an interval speaks for, if any."""
+    if gap is None or gap.low is None or gap.high is None or gap.low <= 0 <= gap.high:
         return None
-    if gap is None or gap.low is None or gap.high is None or len(frameworks) < 2 or gap.low <= 0 <= gap.high:
+    if is_rounding(gap, difference.rounding):
         return None
-    return frameworks[1] if (gap.low > 0) == higher_is_better else frameworks[0]
+    return difference.second if (gap.low > 0) == difference.higher_is_better else difference.first
 
 
 def interval_plot(comparison: ComparisonRecord) -> IntervalPlot | None:

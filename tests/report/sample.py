@@ -240,6 +240,7 @@ def _differences(
             seeds=_interval(gap, half / 2, "seeds", len(each)) if several else None,
             both=_interval(gap, 1.2 * half, "test samples and seeds", rows) if enough else None,
             values=tuple(sum(part[i] for i in each) / len(each) for part in values),
+            rounding=1e-7,
             each=each,
             deviation=0.0123 if several else None,
             seeds_test=p if several else None,

@@ -33,6 +33,7 @@ def difference(count: int, p: float = 0.5, tost: float = 0.5, gap: float = 0.01)
         samples=interval.model_copy(update={"over": "test samples", "n": 300}),
         seeds=interval,
         values=(1.0, 1.0 + gap),
+        rounding=1e-6,
         each=dict.fromkeys(range(count), gap),
         deviation=0.02,
         seeds_test=Significance(p=p / 2, adjusted=p, comparisons=2),

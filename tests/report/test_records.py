@@ -98,7 +98,10 @@ def test_a_difference_speaks_for_a_framework_only_without_0(low, high, better, f
     comparison = sample.classification().comparison
     middle = None if low is None else (low + high) / 2
     changed = comparison.differences[0].model_copy(
-        update={"samples": Interval(value=middle, low=low, high=high, over="test samples", n=120)}
+        update={
+            "samples": Interval(value=middle, low=low, high=high, over="test samples", n=120),
+            "higher_is_better": better,
+        }
     )
     estimates = {
         framework: (listed[0].model_copy(update={"higher_is_better": better}),)

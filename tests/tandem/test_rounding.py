@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import pytest
 
+from tandem import metrics
 from tandem.records import Interval
-from tandem.rounding import is_rounding
+from tandem.rounding import is_rounding, rounding_reach
+
+TARGETS = 3 + np.random.default_rng(7).standard_normal(500)
 
 
 def interval(value, low, high):
@@ -23,8 +29,35 @@ def interval(value, low, high):
     ],
 )
 def test_only_an_interval_that_is_all_rounding_counts(difference, expected):
-    assert is_rounding(difference, 0.36, 0.36) is expected
+    assert is_rounding(difference, 0.36e-6) is expected
 
 
 def test_without_values_nothing_is_rounding():
-    assert not is_rounding(interval(0.0, 0.0, 0.0), None, 0.36)
+    reach = rounding_reach("mse", (float("nan"), 0.36), TARGETS)
+    assert reach is None
+    assert not is_rounding(interval(0.0, 0.0, 0.0), reach)
+
+
+@pytest.mark.parametrize("error", [1e-12, 8e-6, 0.36, 30.0])
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e5])
+def test_predictions_that_differ_by_rounding_have_metrics_that_differ_by_rounding(error, scale):
+    draw = np.random.default_rng(0)
+    targets = scale * TARGETS
+    first = targets + math.sqrt(error) * scale * draw.standard_normal(len(targets))
+    second = first + 2e-7 * np.sqrt(np.square(targets).mean()) * draw.standard_normal(len(targets))
+    for metric, value in metrics.compute("regression", targets, first).items():
+        other = metrics.compute("regression", targets, second)[metric]
+        reach = rounding_reach(metric, (value, other), targets)
+        assert reach is not None
+        assert abs(other - value) <= reach, metric
+        assert reach < 0.01 * abs(value) or error == 1e-12, metric
+
+
+def test_a_share_and_a_loss_of_classes_are_measured_against_themselves():
+    labels = np.array([0, 1, 2, 2])
+    assert rounding_reach("accuracy", (0.5, 0.75), labels) == pytest.approx(0.75e-6)
+    assert rounding_reach("log_loss", (0.2, 0.1), labels) == pytest.approx(0.2e-6)
+
+
+def test_constant_targets_have_no_variance_to_measure_r2_by():
+    assert rounding_reach("r2", (0.5, 0.5), np.full(5, 3.0)) == pytest.approx(0.5e-6)

@@ -196,9 +196,10 @@ def predict(
 
     trained = find_trained(experiment, framework, replicate, fold)
     features = read_features(file, trained.description)
-    scaler = trained.load_scaler()
+    scaled = trained.load_scaler().transform(features)
+    trained.architecture.check_rows(scaled, f"{file}:")
     loaded, network = trained.load()
-    raw = loaded.predict(network, scaler.transform(features))
+    raw = loaded.predict(network, scaled)
     table = predictions_table(trained.architecture, raw, trained.description)
     if output is None:
         sys.stdout.write(table)

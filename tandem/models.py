@@ -13,7 +13,8 @@ from pydantic_core import PydanticCustomError
 from tandem.activations import ActivationName
 from tandem.columns import ColumnEntry, Embedded, Encoding, InputPart, encode_column, encode_part, has_categories
 from tandem.declared import Declared
-from tandem.layers import dense, layer_kind, layer_kinds, resolve_layer
+from tandem.errors import DataError
+from tandem.layers import dense, layer_kind, layer_kinds, refused_row, resolve_layer
 from tandem.layers.layer import (
     ArchitectureError,
     Draft,
@@ -203,6 +204,22 @@ class Architecture:
     def inputs(self, features: np.ndarray) -> tuple[np.ndarray, ...]:
         """Return the network's inputs, one array a part, from features (n, *input_shape)."""
         return tuple(part.take(features) for part in self.parts)
+
+    def check_rows(self, features: np.ndarray, of: str) -> None:
+        """Check that the network takes the values of features (n, *input_shape), scaled; ``of`` names them in errors.
+
+        Raises:
+            DataError: its first layer refuses a row.
+        """
+        if not self.body or not len(features):
+            return
+        refused = refused_row(self.body[0], self.inputs(features)[-1])
+        if refused is not None:
+            row, reason = refused
+            raise DataError(
+                f"{of} row {row + 1} holds {reason}; correct the row, the layer's size, or the data set's standardize "
+                "(method: none leaves whole numbers as they are)"
+            )
 
     def main_inputs(self, inputs: Sequence[Any]) -> Sequence[Any]:
         """Return the inputs without the codes of embedded columns: (features,) or (wide, deep)."""

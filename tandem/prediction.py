@@ -12,6 +12,7 @@ import numpy as np
 
 from tandem.datasets.images import read_image
 from tandem.datasets.own import MISSING_CATEGORY
+from tandem.datasets.source import channels_last
 from tandem.datasets.tables import Table, read_table
 from tandem.errors import DataError, suggest
 from tandem.models import Architecture, output_values
@@ -96,7 +97,7 @@ def _read_npy(path: Path, description: DataDescription) -> np.ndarray:
             f"{path}: holds {array.dtype} of shape {array.shape}; give an array of numbers, one row a sample"
         )
     if description.channels_first and array.ndim == len(description.feature_shape) + 1:
-        array = np.moveaxis(array, 1, -1)
+        array = channels_last(array)
     return array.astype(np.float64)
 
 

@@ -146,6 +146,8 @@ class Session:
     ) -> None:
         self.framework, self.architecture, self.experiment = framework, architecture, experiment
         self.data, self.fold = data, fold
+        for part, rows in (("training", data.train), ("validation", data.valid)):
+            architecture.check_rows(rows.features, f"{experiment.dataset}: {part}")
         self.batch_size = batch_size or choose_batch_size(framework, architecture, experiment, data.train)
         self.network = framework.build(architecture, seed=experiment.training.seed, constants=experiment.constants)
         self.trainer = framework.trainer(self.network, data.train, experiment.optimizer, constants=experiment.constants)

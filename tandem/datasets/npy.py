@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
 from tandem.datasets.own import OwnOptions, as_texts, check_rows, existing, label_targets, mistake, rows_text
-from tandem.datasets.source import ArraySource, Options, Rows, numeric_columns
+from tandem.datasets.source import ArraySource, Options, Rows, channels_last, numeric_columns
 from tandem.errors import DataError
 from tandem.records import Description
 from tandem.storage import load_array
@@ -21,7 +21,9 @@ class NpyOptions(OwnOptions):
     folder: str = Field(min_length=1, description="With features.npy and targets.npy, from the project's folder.")
     shape: tuple[int, ...] = Field(min_length=1, description="Of one sample, as the file has it.")
     channel_order: Literal["first", "last"] = Field(
-        default="last", description="Where a sample of rank 3 has its channels; they are moved to the end."
+        default="last",
+        description="Where a sample has its channels: first in a series or an image, second in a video, or last; "
+        "they are moved to the end.",
     )
     columns: Annotated[tuple[str, ...], BeforeValidator(as_texts)] = Field(
         default=(), description="Names, for samples of rank 1; by default column 0, column 1, ..."
@@ -53,7 +55,7 @@ class _Npy(ArraySource):
             title=options.title or Path(options.folder).name,
             reference=options.reference,
             task="classification" if options.classes else "regression",
-            feature_shape=(*options.shape[1:], options.shape[0]) if first else options.shape,
+            feature_shape=channels_last(np.empty((0, *options.shape))).shape[1:] if first else options.shape,
             columns=numeric_columns(*options.names()),
             class_names=options.class_names,
             target_name=options.named_target(options.target),
@@ -100,7 +102,7 @@ def _features(path: Path, features: np.ndarray, options: NpyOptions) -> np.ndarr
     if features.dtype.kind not in "fiub":
         raise DataError(f"{path}: holds {features.dtype}; give an array of numbers")
     if options.channel_order == "first":
-        features = np.moveaxis(features, 1, -1)
+        features = channels_last(features)
     small = features.dtype in (np.uint8, np.float32)
     return np.ascontiguousarray(features if small else features.astype(np.float64))
 

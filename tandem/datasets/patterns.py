@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from tandem.datasets.source import ArraySource, Options, Rows, numeric_columns
+from tandem.datasets.source import ArraySource, Options, Rows, channels_last, numeric_columns
 from tandem.records import Description
 
 Rank = Literal["vectors", "series", "images", "video"]
@@ -76,11 +76,6 @@ def draw(rank: Rank, samples: int, seed: int) -> Rows:
     labels = generator.integers(0, 2, samples)
     patterns = PATTERNS[rank](labels, generator)
     return Rows(patterns + generator.normal(0, _NOISE, patterns.shape), labels)
-
-
-def channels_last(samples: np.ndarray) -> np.ndarray:
-    """Bring the channels of images (n, c, h, w) or of video (n, frames, c, h, w) to the end."""
-    return np.ascontiguousarray(np.moveaxis(samples, -3, -1))
 
 
 class _Patterns(ArraySource):

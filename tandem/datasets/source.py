@@ -109,6 +109,11 @@ class KnownSource(Source):
         return self.description
 
 
+def channels_last(samples: np.ndarray) -> np.ndarray:
+    """Bring channels to the end: those of series (n, c, steps), images (n, c, h, w) or video (n, frames, c, h, w)."""
+    return np.ascontiguousarray(np.moveaxis(samples, max(1, samples.ndim - 3), -1))
+
+
 class ArraySource(Source):
     """A source whose raw files are the arrays themselves; ``make`` gives them."""
 

@@ -13,7 +13,10 @@ import numpy as np
 
 from tandem.layers.layer import ArchitectureError, Draft, Layer, Place, Shape
 
-__all__ = ["Draft", "Layer", "Place", "Shape", "adapt_layer", "kinds_of", "layer_kind", "layer_kinds", "resolve_layer"]
+__all__ = [
+    "Draft", "Layer", "Place", "Shape", "adapt_layer", "kinds_of", "layer_kind", "layer_kinds", "refused_row",
+    "resolve_layer",
+]  # fmt: skip
 
 _SHARED_MODULES = {"layer", "windows", "convolution", "pooling", "recurrent"}
 
@@ -63,3 +66,9 @@ def adapt_layer(layer: Layer, features: np.ndarray) -> Mapping[str, np.ndarray]:
     """
     adapt = getattr(layer_kind(layer.kind), "adapt", None)
     return {} if adapt is None else adapt(layer, features)
+
+
+def refused_row(layer: Layer, features: np.ndarray) -> tuple[int, str] | None:
+    """Return the first row (n, *shape) that a network's first layer does not take, and why; None: it takes all."""
+    refusal = getattr(layer_kind(layer.kind), "refusal", None)
+    return None if refusal is None else refusal(layer, features)

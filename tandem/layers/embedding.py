@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 from pydantic import Field
 
 from tandem.declared import Declared
-from tandem.errors import DataError
 from tandem.layers.layer import Draft, Example, Initial, Layer, Parameter, Place, Shape
 
 FIRST_ONLY = "it takes whole numbers, which no layer hands on"
@@ -28,20 +27,13 @@ def resolve(declared: Declaration, shape: Shape, place: Place) -> Iterator[Draft
     yield Draft("embedding", (*shape, declared.units), {"size": declared.size}, (rows,))
 
 
-def adapt(layer: Layer, features: np.ndarray) -> Mapping[str, np.ndarray]:
-    """Check the training rows (n, *shape); they give the layer no arrays.
-
-    Raises:
-        DataError: a number is not whole, or out of range.
-    """
+def refusal(layer: Layer, features: np.ndarray) -> tuple[int, str] | None:
+    """Return the first row of features (n, *shape) that the layer does not take, and why; None: it takes all."""
     size = layer.settings["size"]
-    wrong = features[(features < 0) | (features >= size) | (features != np.floor(features))]
-    if wrong.size:
-        raise DataError(
-            f"{layer.name} takes whole numbers from 0 to {size - 1}, here a training row holds {wrong.flat[0]:g}; "
-            "set the layer's size, or the data set's standardize: {method: none}"
-        )
-    return {}
+    wrong = np.argwhere((features < 0) | (features >= size) | (features != np.floor(features)))
+    if not len(wrong):
+        return None
+    return int(wrong[0, 0]), f"{features[tuple(wrong[0])]:g}, {layer.name} takes whole numbers from 0 to {size - 1}"
 
 
 EXAMPLES = (

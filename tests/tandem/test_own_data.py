@@ -443,6 +443,16 @@ def test_channels_that_come_first_are_moved_to_the_end(arrays):
     assert known.channels_first
 
 
+@pytest.mark.parametrize(("shape", "moved"), [((2, 3), (3, 2)), ((6, 2, 4, 5), (6, 4, 5, 2))], ids=["series", "video"])
+def test_channels_of_series_come_first_and_those_of_video_after_the_frames(arrays, shape, moved):
+    features = np.random.default_rng(0).normal(size=(7, *shape))
+    rows = arrays(features, np.arange(7) * 1.5, channel_order="first")
+    assert rows.features.shape == (7, *moved)
+    assert np.array_equal(np.moveaxis(rows.features, -1, 1 if len(shape) == 2 else 2), features)
+    declared = {"folder": "own", "shape": list(shape), "channel_order": "first"}
+    assert datasets.describe("npy", declared).feature_shape == moved
+
+
 @pytest.mark.parametrize("shape", [(3,), (2, 3), (2, 3, 4, 5)])
 def test_arrays_of_any_rank_are_read(arrays, shape):
     features = np.random.default_rng(0).normal(size=(6, *shape))

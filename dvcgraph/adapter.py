@@ -28,6 +28,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -68,6 +69,42 @@ class Invocation:
     environment: Mapping[str, str]
 
 
+class _ReadOnce:
+    """Keeps what parameters files hold for as long as the files stay as they are.
+
+    DVC parses the whole file again for every question about every stage, half a dozen times for each one that runs.
+
+    Args:
+        stages: DVC's own, whose dependencies on parameters are made to ask here.
+    """
+
+    def __init__(self, stages: Iterable[Any]) -> None:
+        from dvc.dependency.param import ParamsDependency
+
+        self._names: dict[str, set[str]] = defaultdict(set)
+        self._kept: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {}
+        for stage in stages:
+            for dependency in stage.deps:
+                if isinstance(dependency, ParamsDependency) and dependency.params:
+                    self._names[dependency.fs_path].update(dependency.params)
+                    dependency.read_params = partial(self._read, dependency, dependency.read_params)
+
+    def _read(self, dependency: Any, ask_dvc: Callable[..., Any], *, flatten: bool = True, **options: Any) -> Any:
+        """Answer as ``ParamsDependency.read_params``; ``ask_dvc`` is that."""
+        from dvc.dependency.param import read_param_file
+
+        path = dependency.fs_path
+        signature = _signature(path)
+        if not signature or not flatten or options:
+            return ask_dvc(flatten=flatten, **options)
+        if self._kept.get(path, (None,))[0] != signature:
+            ask_dvc()  # says what is wrong with the file, in DVC's way
+            values = read_param_file(dependency.repo.fs, path, sorted(self._names[path]), flatten=True)
+            self._kept[path] = signature, values
+        values = self._kept[path][1]
+        return {name: values[name] for name in dependency.params if name in values}
+
+
 class Graph:
     """A DVC project's graph, loaded once, with the bookkeeping of its stages."""
 
@@ -96,6 +133,7 @@ class Graph:
         self._in_inputs = _outs_in_inputs(self._stages.values())
         self._flush_cost = 0.0
         self._parameters: Any = None
+        self._read_once = _ReadOnce(self._stages.values())
         self._lock_entries: dict[str, dict[str, Any]] = {}  # of each dvc.lock as it was read last
         self._lock_signatures: dict[str, tuple[int, ...]] = {}
         self._remember_lock_files()

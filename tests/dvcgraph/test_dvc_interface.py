@@ -18,6 +18,8 @@ USED: dict[str, list[str] | None] = {
     "dvc.dependency.base.DependencyDoesNotExistError": None,
     "dvc.dependency.db.AbstractDependency": None,
     "dvc.dependency.param.MissingParamsError": None,
+    "dvc.dependency.param.ParamsDependency.read_params": ["self", "flatten", "kwargs"],
+    "dvc.dependency.param.read_param_file": ["fs", "path", "key_paths", "flatten", "load_kwargs"],
     "dvc.dependency.repo.RepoDependency": None,
     "dvc.env.DVC_ROOT": None,
     "dvc.env.DVC_STAGE": None,

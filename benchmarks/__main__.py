@@ -1,4 +1,4 @@
-"""Measures and writes docs/benchmarks.md: ``python -m benchmarks [training] [tutorials] [graph]``, by default all."""
+"""Measures and writes docs/benchmarks.md: ``python -m benchmarks [PART ...]``, by default all parts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmarks import graph_speed, training_speed
 from benchmarks.graphs import LAYERS
 
 PAGE = Path("docs/benchmarks.md")
-PARTS = ("training", "tutorials", "graph")
+PARTS = ("training", "tutorials", "streamed", "graph")
 _PACKAGES = ("dvc", "keras", "prefect", "tensorflow", "torch")
 
 
@@ -38,6 +38,10 @@ def main() -> int:
         text, none_slower = _tutorials(systems)
         _write("tutorials", text)
         reached &= none_slower
+    if "streamed" in parts:
+        text, all_equal = _streamed()
+        _write("streamed", text)
+        reached &= all_equal
     if "graph" in parts:
         text, kept = _graph()
         _write("graph", text)
@@ -79,6 +83,24 @@ epoch of each left out, validation not included. One experiment stands for each 
 {chr(10).join(training_speed.system_text(row) for row in rows)}
 """
     return text, all(row.ratio >= 1 for row in rows)
+
+
+def _streamed() -> tuple[str, bool]:
+    print(training_speed.STREAMED_HEADER, flush=True)
+    rows = training_speed.measure_streaming()
+    data = "genuine data" if all(row.genuine for row in rows) else "noise of the data's shape (TANDEM_DATA unset)"
+    text = f"""## Streamed input, seconds of training per epoch
+
+{_measured("streamed", data)}
+
+The cases of the first table with `input: memory` and with `input: streamed`, one thread, in turns; medians of
+{training_speed.ROUNDS} rounds, the first epoch of each left out. The files were in the operating system's cache. Losses
+count as equal if those of all epochs are, to the last bit.
+
+{training_speed.STREAMED_HEADER}
+{chr(10).join(training_speed.streamed_text(row) for row in rows)}
+"""
+    return text, all(row.equal for row in rows)
 
 
 def _graph() -> tuple[str, bool]:

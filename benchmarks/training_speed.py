@@ -80,6 +80,42 @@ def measure_systems(names: Sequence[str], rounds: int = 2) -> list[Measured]:
     return rows
 
 
+@dataclass(frozen=True)
+class Streamed:
+    """Seconds per epoch of rows in memory and of streamed ones, medians as in :class:`Measured`."""
+
+    case: str
+    framework: str
+    memory_seconds: float
+    streamed_seconds: float
+    equal: bool  # the training losses of all epochs, to the last bit
+    genuine: bool
+
+
+def measure_streaming() -> list[Streamed]:
+    """Run every case in both frameworks with one thread, from memory and streamed in turn."""
+    rows = []
+    for case in CASES:
+        for framework in ("keras", "torch"):
+            rounds = [{side: _run(case, framework, side, 1) for side in ("tandem", "streamed")} for _ in range(ROUNDS)]
+            memory, streamed = (
+                statistics.median(second for measured in rounds for second in measured[side]["seconds"][1:])
+                for side in ("tandem", "streamed")
+            )
+            equal = all(measured["tandem"]["losses"] == measured["streamed"]["losses"] for measured in rounds)
+            rows.append(Streamed(case, framework, memory, streamed, equal, rounds[0]["tandem"]["genuine"]))
+            print(streamed_text(rows[-1]), flush=True)
+    return rows
+
+
+def streamed_text(row: Streamed) -> str:
+    """Return a row of the Markdown table of streamed input."""
+    return (
+        f"| {row.case} | {row.framework} | {row.memory_seconds:.4f} | {row.streamed_seconds:.4f} | "
+        f"{row.streamed_seconds / row.memory_seconds:.2f}× | {'yes' if row.equal else '**no**'} |"
+    )
+
+
 def _run(case: str, framework: str, side: str, threads: int, epochs: int | None = None) -> dict:
     command = [sys.executable, "-m", "benchmarks.training_worker", case, framework, side, str(threads)]
     command += [] if epochs is None else [str(epochs)]
@@ -124,6 +160,9 @@ def system_text(row: Measured) -> str:
 
 SYSTEMS_HEADER = (
     "| experiment | framework | plain code, s/epoch | Tandem, s/epoch | ratio | slower |\n|---|---|---|---|---|---|"
+)
+STREAMED_HEADER = (
+    "| case | framework | memory, s/epoch | streamed, s/epoch | takes | equal losses |\n|---|---|---|---|---|---|"
 )
 HEADER = (
     "| case | framework | threads | against | its s/epoch | Tandem's s/epoch | ratio | at least | reached | "

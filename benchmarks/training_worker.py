@@ -1,7 +1,7 @@
 """Trains one case on one side in this process and prints seconds and losses of each epoch as JSON.
 
 Run as ``python -m benchmarks.training_worker CASE FRAMEWORK SIDE THREADS [EPOCHS]``; CASE is one of :data:`CASES`, or
-with EPOCHS any experiment; SIDE is "tandem" or "plain": Keras's
+with EPOCHS any experiment; SIDE is "tandem", "streamed" (the same with ``input: streamed``) or "plain": Keras's
 ``fit`` with its defaults, or PyTorch's ``DataLoader`` loop as tutorials write it.
 """
 
@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,10 @@ from tandem.frameworks import load_framework
 from tandem.models import Architecture, resolve
 from tandem.optimizers import Sgd
 from tandem.records import Description
-from tandem.scaling import fit_scaler
+from tandem.scaling import Scaler, fit_scaler
 from tandem.splits import divide
+from tandem.storage import save_array
+from tandem.streaming import StreamedFeatures, StreamedRows
 from tandem.training import epoch_order
 
 CASES = {"M1": ("fashion-mlp", 5), "M11": ("housing-wide-deep-one-input", 12)}  # experiment, epochs
@@ -41,11 +44,22 @@ def main() -> None:
     os.environ["OMP_NUM_THREADS"] = threads
     name, epochs = (case, int(given[0])) if given else CASES[case]
     experiment = read_experiment(Path("params.yaml"), name)
-    rows, architecture, genuine = load_rows(experiment)
     load_framework(framework).set_up(int(threads))
+    with tempfile.TemporaryDirectory() as folder:
+        seconds, losses, genuine = measure(experiment, framework, side, epochs, Path(folder))
+    print(json.dumps({"seconds": seconds, "losses": losses, "genuine": genuine}))
+
+
+def measure(
+    experiment: Experiment, framework: str, side: str, epochs: int, folder: Path
+) -> tuple[list[float], list[float], bool]:
+    """Return seconds and training losses of each epoch, and whether the data is genuine; ``folder`` is for rows."""
+    rows, architecture, genuine = load_rows(experiment, folder if side == "streamed" else None)
     epoch: Callable[[int], float] = {
         ("keras", "tandem"): tandem_epochs,
         ("torch", "tandem"): tandem_epochs,
+        ("keras", "streamed"): tandem_epochs,
+        ("torch", "streamed"): tandem_epochs,
         ("keras", "plain"): keras_fit,
         ("torch", "plain"): torch_loop,
     }[framework, side](framework, experiment, architecture, rows)
@@ -54,23 +68,39 @@ def main() -> None:
         start = time.perf_counter()
         losses.append(epoch(number))
         seconds.append(time.perf_counter() - start)
-    print(json.dumps({"seconds": seconds, "losses": losses, "genuine": genuine}))
+    return seconds, losses, genuine
 
 
-def load_rows(experiment: Experiment) -> tuple[Rows, Architecture, bool]:
-    """Return the scaled training rows: noise of the same shape where files would have to be downloaded."""
+def load_rows(experiment: Experiment, streamed: Path | None) -> tuple[Rows, Architecture, bool]:
+    """Return the scaled training rows: noise of the same shape where files would have to be downloaded.
+
+    ``streamed`` is a folder for those that stay on disk; None: they are in memory.
+    """
     dataset = read_dataset(Path("params.yaml"), experiment.dataset)
     data = dataset.describe()
     architecture = resolve(
         experiment.model, data.feature_shape, data.task, experiment.loss, len(data.class_names), data.columns
     )
     genuine = dataset.source.name not in DOWNLOADED or "TANDEM_DATA" in os.environ
-    features, targets = _genuine_rows(dataset, data) if genuine else _noise(DOWNLOADED[dataset.source.name], data)
-    kind = np.int32 if data.task == "classification" else np.float32
-    return Rows(np.asarray(features, dtype=np.float32), targets.astype(kind)), architecture, genuine
+    given = _genuine_rows(dataset, data) if genuine else _noise(DOWNLOADED[dataset.source.name], data)
+    targets = given.targets.astype(np.int32 if data.task == "classification" else np.float32)
+    if streamed is None:
+        return Rows(given.scaler.transform(given.features), targets), architecture, genuine
+    save_array(streamed / "features.npy", given.features)
+    features: Any = StreamedFeatures.open(streamed / "features.npy", np.arange(len(targets)), given.scaler, "float32")
+    return StreamedRows(features, targets), architecture, genuine
 
 
-def _genuine_rows(dataset: Dataset, data: Description) -> tuple[np.ndarray, np.ndarray]:
+@dataclass(frozen=True)
+class RawRows:
+    """Training rows in raw units, and what scales them."""
+
+    features: np.ndarray
+    targets: np.ndarray
+    scaler: Scaler
+
+
+def _genuine_rows(dataset: Dataset, data: Description) -> RawRows:
     source = datasets.source(dataset.source.name)
     options = datasets.read_options(dataset.source.name, dataset.source.options)
     with tempfile.TemporaryDirectory() as folder:
@@ -78,14 +108,15 @@ def _genuine_rows(dataset: Dataset, data: Description) -> tuple[np.ndarray, np.n
         parts = divide(*source.load(Path(folder)), dataset.split)
     train = parts.folds[0].train
     scaler = fit_scaler(parts.fit.features, train, dataset.standardize, data.categorical)
-    return scaler.transform(parts.fit.features[train]), parts.fit.targets[train]
+    return RawRows(parts.fit.features[train], parts.fit.targets[train], scaler)
 
 
-def _noise(count: int, data: Description) -> tuple[np.ndarray, np.ndarray]:
+def _noise(count: int, data: Description) -> RawRows:
     generator = np.random.default_rng(SEED)
     features = generator.standard_normal((count, *data.feature_shape), dtype=np.float32)
     classes = len(data.class_names)
-    return features, generator.integers(0, classes, count) if classes else generator.standard_normal(count)
+    targets = generator.integers(0, classes, count) if classes else generator.standard_normal(count)
+    return RawRows(features, targets, Scaler(method="none", per="all", center=(0.0,), scale=(1.0,)))
 
 
 def tandem_epochs(

@@ -81,7 +81,7 @@ def _predict(
     outputs: dict[Part, list[Outputs | None]] = {}
     surface: list[np.ndarray | None] = []
     for fold, trainings in itertools.groupby(run.replicates, key=lambda entry: entry.fold or 0):
-        rows = _load_rows(experiment.dataset, fold)
+        rows = _load_rows(experiment, fold)
         architecture.check_rows(rows["test"].features, f"{experiment.dataset}: test")
         for training in trainings:
             network = None
@@ -114,10 +114,10 @@ def _prune(framework: Framework, experiment: Experiment, architecture: Architect
     return pruning_record(architecture, experiment.pruning, scores)
 
 
-def _load_rows(dataset: str, fold: int) -> dict[Part, Rows]:
+def _load_rows(experiment: Experiment, fold: int) -> dict[Part, Rows]:
     """Return the parts that have rows, scaled by the fold's scaler."""
-    scaler = paths.scaler(dataset)
-    data = load_fit(paths.fit(dataset), scaler, fold)
+    dataset, scaler = experiment.dataset, paths.scaler(experiment.dataset)
+    data = load_fit(paths.fit(dataset), scaler, fold, streamed=experiment.training.input == "streamed")
     rows: dict[Part, Rows] = {
         "train": data.train,
         "valid": data.valid,

@@ -44,7 +44,8 @@ def main(arguments: list[str]) -> None:
 
     framework = load_framework(framework_name, alone=True)
     framework.set_up(experiment.training.threads)
-    data = load_fit(paths.fit(experiment.dataset), paths.scaler(experiment.dataset))
+    streamed = experiment.training.input == "streamed"
+    data = load_fit(paths.fit(experiment.dataset), paths.scaler(experiment.dataset), streamed=streamed)
     architecture = experiment.architecture(data.description)
     folds = len(data.description.folds)
     session = Session(framework, architecture, experiment, data, 0 if folds else None)
@@ -52,7 +53,7 @@ def main(arguments: list[str]) -> None:
     start_up_seconds = time.time() - _STARTED
     results = list(_train_replicates(session, checkpoints))
     for fold in range(1, folds):
-        data = load_fit(paths.fit(experiment.dataset), paths.scaler(experiment.dataset), fold)
+        data = load_fit(paths.fit(experiment.dataset), paths.scaler(experiment.dataset), fold, streamed=streamed)
         session = Session(framework, architecture, experiment, data, fold, session.batch_size)
         results += _train_replicates(session, checkpoints)
     _write(name, session, results, start_up_seconds)

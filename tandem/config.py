@@ -221,6 +221,10 @@ class Training(Declared):
     augmentation: Augmentation | None = Field(
         default=None, description="Random changes of the training images; none: they are shown as they are."
     )
+    input: Literal["memory", "streamed"] = Field(
+        default="memory",
+        description="memory: all training rows lie on the device; streamed: they stay on disk, read batch by batch.",
+    )
 
 
 class Experiment(Declared):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from tandem.errors import DataError
 from tandem.records import DataDescription, read_record
 from tandem.scaling import Scaler
 from tandem.storage import load_array
+from tandem.streaming import StreamedFeatures, StreamedRows
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class FitData:
     description: DataDescription
 
 
-def load_fit(fit: Path, scaler: Path, fold: int = 0, dtype: str = "float32") -> FitData:
+def load_fit(fit: Path, scaler: Path, fold: int = 0, dtype: str = "float32", *, streamed: bool = False) -> FitData:
     """Load the rows of a fold and scale them.
 
     Args:
@@ -38,6 +40,7 @@ def load_fit(fit: Path, scaler: Path, fold: int = 0, dtype: str = "float32") -> 
         scaler: the folder that ``standardize`` wrote.
         fold: its number, from 0.
         dtype: number type of features and values.
+        streamed: leave features on disk, to be read and scaled as they are asked for.
 
     Raises:
         DataError: a file is missing or damaged.
@@ -48,6 +51,9 @@ def load_fit(fit: Path, scaler: Path, fold: int = 0, dtype: str = "float32") -> 
 
     def part(name: str) -> Rows:
         rows = load_array(fit / "folds" / str(fold) / f"{name}.npy")
+        if streamed:
+            lazy: Any = StreamedFeatures.open(fit / "features.npy", rows, scale, dtype)
+            return StreamedRows(lazy, _typed(targets[rows], dtype))
         return Rows(scale.transform(features[rows], dtype), _typed(targets[rows], dtype))
 
     return FitData(part("train"), part("valid"), description)

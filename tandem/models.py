@@ -14,7 +14,7 @@ from tandem.activations import ActivationName
 from tandem.columns import ColumnEntry, Embedded, Encoding, InputPart, encode_column, encode_part, has_categories
 from tandem.declared import Declared
 from tandem.errors import DataError
-from tandem.layers import dense, layer_kind, layer_kinds, refused_row, resolve_layer
+from tandem.layers import dense, layer_kind, layer_kinds, refused_row, resolve_layer, takes_any_row
 from tandem.layers.layer import (
     ArchitectureError,
     Draft,
@@ -211,9 +211,9 @@ class Architecture:
         Raises:
             DataError: its first layer refuses a row.
         """
-        if not self.body or not len(features):
+        if not self.body or not len(features) or takes_any_row(self.body[0]):
             return
-        refused = refused_row(self.body[0], self.inputs(features)[-1])
+        refused = refused_row(self.body[0], self.inputs(features[:])[-1])  # of streamed features, [:] reads all rows
         if refused is not None:
             row, reason = refused
             raise DataError(

@@ -21,7 +21,7 @@ from tandem.config import Experiment, Training
 from tandem.datasets.source import Rows
 from tandem.fitdata import FitData
 from tandem.frameworks import Framework, Trainer
-from tandem.layers import adapt_layer
+from tandem.layers import adapt_layer, adapts
 from tandem.models import Architecture
 from tandem.records import History, ReplicateRecord, ReplicateTiming
 from tandem.schedules import learning_rates
@@ -192,7 +192,9 @@ def adapted_weights(architecture: Architecture, features: np.ndarray) -> dict[st
     if not architecture.body:
         return {}
     first = architecture.body[0]
-    adapted = adapt_layer(first, architecture.inputs(features)[-1])
+    if not adapts(first):
+        return {}
+    adapted = adapt_layer(first, architecture.inputs(features[:])[-1])  # of streamed features, [:] reads all rows
     return {f"{first.name}/{name}": array for name, array in adapted.items()}
 
 

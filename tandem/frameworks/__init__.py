@@ -1,8 +1,8 @@
 """The deep-learning frameworks behind one interface; the only places that import one.
 
 A process imports one framework, never two. Each framework is a package with mirrored modules: ``layers`` (one
-module a kind), ``network``, ``activations``, ``losses``, ``optimizers``, ``augmentation``, ``fit``, ``save`` and
-``setup``; the package itself is a :class:`Framework`.
+module a kind), ``network``, ``activations``, ``losses``, ``optimizers``, ``augmentation``, ``input``, ``fit``,
+``save`` and ``setup``; the package itself is a :class:`Framework`.
 """
 
 from __future__ import annotations
@@ -92,7 +92,11 @@ class Framework(Protocol):
         """
 
     def trainer(self, network: Any, rows: Rows, optimizer: AnyOptimizer, *, constants: Constants) -> Trainer:
-        """Put a network together with training rows (scaled, in the network's number type)."""
+        """Put a network together with training rows (scaled, in the network's number type).
+
+        Of :class:`tandem.streaming.StreamedRows` only those of a few steps are held at a time; any others lie on the
+        device as a whole.
+        """
 
     def predict(self, network: Any, features: np.ndarray) -> tuple[np.ndarray, ...]:
         """Return each head's raw outputs (n, units) of scaled features (n, *shape), layers in inference mode."""

@@ -14,8 +14,8 @@ import numpy as np
 from tandem.layers.layer import ArchitectureError, Draft, Layer, Place, Shape
 
 __all__ = [
-    "Draft", "Layer", "Place", "Shape", "adapt_layer", "kinds_of", "layer_kind", "layer_kinds", "refused_row",
-    "resolve_layer",
+    "Draft", "Layer", "Place", "Shape", "adapt_layer", "adapts", "kinds_of", "layer_kind", "layer_kinds", "refused_row",
+    "resolve_layer", "takes_any_row",
 ]  # fmt: skip
 
 _SHARED_MODULES = {"layer", "windows", "convolution", "pooling", "recurrent"}
@@ -58,6 +58,11 @@ def resolve_layer(kind: str, declared: object, shape: Shape, place: Place, *, fi
     yield from module.resolve(declared, shape, place)
 
 
+def adapts(layer: Layer) -> bool:
+    """Return whether a layer, as a network's first one, looks at the training rows."""
+    return hasattr(layer_kind(layer.kind), "adapt")
+
+
 def adapt_layer(layer: Layer, features: np.ndarray) -> Mapping[str, np.ndarray]:
     """Return the arrays of a network's first layer that come from the training rows (n, *shape), by name.
 
@@ -66,6 +71,11 @@ def adapt_layer(layer: Layer, features: np.ndarray) -> Mapping[str, np.ndarray]:
     """
     adapt = getattr(layer_kind(layer.kind), "adapt", None)
     return {} if adapt is None else adapt(layer, features)
+
+
+def takes_any_row(layer: Layer) -> bool:
+    """Return whether a network's first layer takes rows of any values."""
+    return not hasattr(layer_kind(layer.kind), "refusal")
 
 
 def refused_row(layer: Layer, features: np.ndarray) -> tuple[int, str] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -11,11 +11,13 @@ import tensorflow as tf
 
 from tandem.datasets.source import Rows
 from tandem.frameworks.keras.augmentation import transform_images
+from tandem.frameworks.keras.input import StreamedInput
 from tandem.frameworks.keras.losses import batch_losses, sample_metrics
 from tandem.frameworks.keras.network import load_weights, named_variables, number_type, weights
 from tandem.frameworks.keras.optimizers import clipped, make_optimizer
 from tandem.models import Constants, penalties
 from tandem.optimizers import AnyOptimizer
+from tandem.streaming import StreamedRows
 
 _PREDICT_ROWS = 4096
 
@@ -28,8 +30,8 @@ def trainer(network: keras.Model, rows: Rows, optimizer: AnyOptimizer, *, consta
 class KerasTrainer:
     """A Keras model with its optimiser and training rows.
 
-    The loop over the batches of an epoch lies inside one ``tf.function`` that XLA compiles: Python is asked
-    once an epoch, not once a step.
+    The loop over the batches of an epoch, or of a window of streamed rows, lies inside one ``tf.function`` that XLA
+    compiles: Python is asked once for all of them, not once a step.
     """
 
     def __init__(self, model: keras.Model, rows: Rows, declared: AnyOptimizer, constants: Constants) -> None:
@@ -40,10 +42,13 @@ class KerasTrainer:
         declared_penalties = penalties(model.architecture)
         names = {id(variable): name for name, variable in named_variables(model).items()}
         self._penalties = [declared_penalties.get(names[id(variable)]) for variable in model.trainable_variables]
-        self._inputs = tuple(tf.constant(part) for part in model.architecture.inputs(rows.features))
-        self._targets = tf.constant(rows.targets)
+        self._streamed = StreamedInput(model.architecture, rows) if isinstance(rows, StreamedRows) else None
+        if self._streamed is None:
+            self._inputs = tuple(tf.constant(part) for part in model.architecture.inputs(rows.features))
+            self._targets = tf.constant(rows.targets)
         self._seeded = [layer.seed_generator for layer in model.layers if hasattr(layer, "seed_generator")]
         self._steps = tf.function(self._run_steps, jit_compile=True, autograph=False)
+        self._window = tf.function(self._run_window, jit_compile=True, autograph=False)
         self._fresh_slots = [np.array(slot) for slot in self._optimizer.variables]
 
     def restart(self, initial: Mapping[str, np.ndarray]) -> None:
@@ -76,10 +81,20 @@ class KerasTrainer:
                 if transforms is not None:
                     shown = transforms[first : first + part.size].reshape(*part.shape, 2, 2)
                     matrices = tf.constant(shown, dtype=number_type(self._model))
-                found = self._steps(tf.constant(part, dtype=tf.int32), rates, matrices)
+                found = self._take_steps(part, rates, matrices)
                 totals += np.array([float(total) for total in found])
         loss, metric = totals / len(order)
         return float(loss), float(metric)
+
+    def _take_steps(self, batches: np.ndarray, rates: Any, transforms: Any) -> tuple[Any, Any]:
+        """Take a step for each row of ``batches``; return the sums of losses and metrics."""
+        if self._streamed is None:
+            return self._steps(tf.constant(batches, dtype=tf.int32), rates, transforms)
+        totals = self._nothing()
+        for window in self._streamed.windows(batches):
+            span = tf.constant([window.first, window.first + window.steps])
+            totals = self._window(window.inputs, window.targets, span, totals, rates, transforms)
+        return totals
 
     def _run_steps(self, batches: Any, rates: Any, transforms: Any) -> tuple[Any, Any]:
         """Take a step for each row of ``batches``; return the sums of losses and metrics.
@@ -87,21 +102,44 @@ class KerasTrainer:
         ``transforms`` are the matrices of their images, or None.
         """
 
+        def gather(step: Any) -> tuple[list[Any], Any]:
+            batch = batches[step]
+            return [tf.gather(part, batch) for part in self._inputs], tf.gather(self._targets, batch)
+
+        return self._loop(gather, (tf.constant(0), tf.shape(batches)[0]), self._nothing(), rates, transforms)
+
+    def _run_window(
+        self, inputs: Any, targets: Any, span: Any, totals: Any, rates: Any, transforms: Any
+    ) -> tuple[Any, Any]:
+        """Take the steps of a window, from ``span[0]`` up to ``span[1]``; add their losses and metrics to ``totals``.
+
+        ``rates`` and ``transforms`` are those of all windows' steps.
+        """
+
+        def take(step: Any) -> tuple[list[Any], Any]:
+            return [part[step - span[0]] for part in inputs], targets[step - span[0]]
+
+        return self._loop(take, (span[0], span[1]), totals, rates, transforms)
+
+    def _nothing(self) -> tuple[Any, Any]:
+        zero = tf.zeros((), number_type(self._model))
+        return zero, zero
+
+    def _loop(
+        self, rows_of: Callable[[Any], tuple[list[Any], Any]], span: Any, totals: Any, rates: Any, transforms: Any
+    ) -> tuple[Any, Any]:
         def take_step(step: Any, losses: Any, metrics: Any) -> tuple[Any, Any, Any]:
             self._optimizer.learning_rate.assign(rates[step])
-            loss, metric = self._step(batches[step], None if transforms is None else transforms[step])
+            loss, metric = self._step(*rows_of(step), None if transforms is None else transforms[step])
             return step + 1, losses + loss, metrics + metric
 
-        count, nothing = tf.shape(batches)[0], tf.zeros((), number_type(self._model))
-        found = tf.while_loop(lambda step, *_: step < count, take_step, (tf.constant(0), nothing, nothing))
+        found = tf.while_loop(lambda step, *_: step < span[1], take_step, (span[0], *totals))
         return found[1], found[2]
 
-    def _step(self, batch: Any, transforms: Any) -> tuple[Any, Any]:
+    def _step(self, inputs: list[Any], targets: Any, transforms: Any) -> tuple[Any, Any]:
         architecture = self._model.architecture
-        inputs = [tf.gather(part, batch) for part in self._inputs]
         if transforms is not None:
             inputs = [transform_images(part, transforms) for part in inputs]
-        targets = tf.gather(self._targets, batch)
         with tf.GradientTape() as tape:
             outputs = model_outputs(self._model, inputs, training=True)
             loss, total = batch_losses(architecture, outputs, targets)

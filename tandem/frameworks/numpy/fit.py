@@ -8,6 +8,7 @@ import numpy as np
 
 from tandem.datasets.source import Rows
 from tandem.frameworks.numpy.augmentation import transform_images
+from tandem.frameworks.numpy.input import make_input
 from tandem.frameworks.numpy.losses import batch_loss, output_gradients, sample_metrics
 from tandem.frameworks.numpy.network import NumpyNetwork, backward, forward, load_weights, weights
 from tandem.frameworks.numpy.optimizers import make_optimizer
@@ -30,7 +31,7 @@ class NumpyTrainer:
         trainable = [name for name, parameter in parameter_names(network.architecture) if parameter.trainable]
         self._stepper = make_optimizer(declared, {name: network.arrays[name] for name in trainable}, constants)
         self._penalties = penalties(network.architecture)
-        self._inputs = network.architecture.inputs(np.asarray(rows.features))
+        self._inputs = make_input(network.architecture, rows)
         self._targets = np.asarray(rows.targets)
 
     def restart(self, initial: Mapping[str, np.ndarray]) -> None:
@@ -61,7 +62,7 @@ class NumpyTrainer:
     def _step(self, batch: np.ndarray, rate: float, transforms: np.ndarray | None) -> tuple[float, float]:
         """Take a step; return the mean loss over the batch and the sum of the metric, both before it."""
         architecture, targets = self._network.architecture, self._targets[batch]
-        inputs = [part[batch] for part in self._inputs]
+        inputs = self._inputs(batch)
         if transforms is not None:
             inputs = [transform_images(part, transforms) for part in inputs]
         passed = forward(self._network, inputs)

@@ -9,12 +9,11 @@ import torch
 from torch import Tensor
 
 from tandem.datasets.source import Rows
-from tandem.frameworks.torch.augmentation import transform_images
 from tandem.frameworks.torch.gradients import choose_gradients
+from tandem.frameworks.torch.input import make_input, target_tensor
 from tandem.frameworks.torch.losses import batch_loss, sample_metrics, step_factor
 from tandem.frameworks.torch.network import (
     TandemNetwork,
-    device_of,
     input_tensors,
     load_weights,
     named_arrays,
@@ -35,7 +34,7 @@ def trainer(network: TandemNetwork, rows: Rows, optimizer: AnyOptimizer, *, cons
 
 
 class TorchTrainer:
-    """A module with its optimiser and training rows, which lie on the module's device as a whole."""
+    """A module with its optimiser and training rows."""
 
     def __init__(self, network: TandemNetwork, rows: Rows, declared: AnyOptimizer, constants: Constants) -> None:
         self._network = network
@@ -49,8 +48,7 @@ class TorchTrainer:
             (positions[id(arrays[name].tensor)], arrays[name].tensor.data, penalty)
             for name, penalty in penalties(network.architecture).items()
         ]
-        self._inputs = input_tensors(network, rows.features)
-        self._targets = _target_tensor(network, rows)
+        self._rows = make_input(network, rows)
 
     def restart(self, initial: Mapping[str, np.ndarray]) -> None:
         """Begin again with other weights and an optimiser without memory."""
@@ -68,25 +66,22 @@ class TorchTrainer:
         """Train one epoch; see :class:`tandem.frameworks.Trainer`."""
         torch.manual_seed(seed)
         self._network.train()
-        indices = torch.from_numpy(order).to(self._targets.device)
         losses = metrics = 0.0
         rates = iter(learning_rates.tolist())
         # Rows are gathered, and results summed up, for many batches at once: fewer, larger operations.
         gathered = _GATHER_ROWS if transforms is None else _TRANSFORM_ROWS
         rows_at_once = max(1, gathered // batch_size) * batch_size
-        for number, chunk in enumerate(indices.split(rows_at_once)):
-            targets = self._targets[chunk]
-            inputs = [part[chunk] for part in self._inputs]
-            if transforms is not None:
-                inputs = _transformed(inputs, transforms[number * rows_at_once :][: len(chunk)])
-            parts = [part.split(batch_size) for part in inputs]
+        for start in range(0, len(order), rows_at_once):
+            shown = slice(start, start + rows_at_once)
+            matrices = None if transforms is None else transforms[shown]
             steps = [
-                (len(batch_targets), *self._step(batch, batch_targets, next(rates)))
-                for batch_targets, *batch in zip(targets.split(batch_size), *parts, strict=True)
+                (targets, *self._step(batch, targets, next(rates)))
+                for targets, *batch in self._rows.batches(order[shown], batch_size, matrices)
             ]
-            sizes, step_losses, outputs = zip(*steps, strict=True)
-            losses += float(torch.stack(step_losses).double().cpu() @ torch.tensor(sizes, dtype=torch.float64))
-            metrics += float(sample_metrics(self._network.architecture, torch.cat(outputs), targets).sum())
+            targets, step_losses, outputs = zip(*steps, strict=True)
+            sizes = torch.tensor([len(part) for part in targets], dtype=torch.float64)
+            losses += float(torch.stack(step_losses).double().cpu() @ sizes)
+            metrics += float(sample_metrics(self._network.architecture, torch.cat(outputs), torch.cat(targets)).sum())
         return losses / len(order), metrics / len(order)
 
     def _step(self, batch: list[Tensor], targets: Tensor, learning_rate: float) -> tuple[Tensor, Tensor]:
@@ -108,16 +103,6 @@ class TorchTrainer:
         """Take back what :meth:`state` gave."""
         load_weights(self._network, state)
         self._stepper.load_state(state)
-
-
-def _transformed(inputs: list[Tensor], transforms: np.ndarray) -> list[Tensor]:
-    matrices = torch.from_numpy(transforms)
-    return [transform_images(part, matrices.to(part.device, part.dtype)) for part in inputs]
-
-
-def _target_tensor(network: TandemNetwork, rows: Rows) -> Tensor:
-    targets = torch.from_numpy(np.asarray(rows.targets)).to(device_of(network))
-    return targets if targets.is_floating_point() else targets.long()
 
 
 def _clip(gradients: Sequence[Tensor], norm: float) -> None:
@@ -144,7 +129,7 @@ def gradients(network: TandemNetwork, rows: Rows) -> tuple[float, dict[str, np.n
     network.eval()
     arrays = {name: array for name, array in named_arrays(network).items() if array.tensor.requires_grad}
     outputs = network(*input_tensors(network, rows.features))
-    loss = batch_loss(network.architecture, outputs, _target_tensor(network, rows))
+    loss = batch_loss(network.architecture, outputs, target_tensor(network, rows.targets))
     factor = step_factor(network.architecture, len(rows.targets))
     found = torch.autograd.grad(loss * factor, [array.tensor for array in arrays.values()])
     return float(loss.detach()), {

@@ -77,7 +77,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("framework", ["keras", "torch"])
 def test_a_large_data_set_is_never_held_as_a_whole(large, framework):
     peaks = {given: work("peak", framework, large, given)["peak"] for given in ("memory", "streamed")}
-    assert peaks["streamed"] < peaks["memory"] - 250 * MEBIBYTE, peaks  # memory: the file's pages, and them scaled
+    assert peaks["streamed"] < peaks["memory"] - 150 * MEBIBYTE, peaks  # memory: the file's pages, and them scaled
 
 
 @pytest.mark.slow

@@ -27,7 +27,8 @@ class Reading:
     Attributes:
         values: one a training.
         middle: their median, for counts their mean; None if half of the trainings or more have no value.
-        interval: of the mean over those that have a value (Student's t); None with fewer than two of them.
+        interval: of the mean over those that have a value (Student's t); of a single training's metric on the test
+            rows, over these (bootstrap); else None.
         inside: the middle is within the bounds; None: there are no bounds.
     """
 
@@ -159,7 +160,9 @@ def _read(check: Check, result: Result, results: Results) -> Reading:
 
 
 def _interval(check: Check, result: Result, values: Sequence[float]) -> Interval | None:
-    """Return the interval of the mean; trainings on folds share rows, which widens it."""
+    """Return the interval of the mean; trainings on folds share rows, which widens it. Of one training: over rows."""
+    if len(values) == 1 == len(result.run.replicates):
+        return next((one.samples for one in result.evaluation.estimates if one.metric == check.measure.estimate), None)
     folds = result.evaluation.folds
     interval = seed_interval(values, check.measure.bounds, overlap=folds.overlap if folds else 0.0)
     return interval.model_copy(update={"over": "folds"}) if interval is not None and folds else interval

@@ -27,6 +27,7 @@ class Measure:
         digits: decimals that it is written with; None: four significant digits.
         counts: the values are 1 or 0 and are counted.
         bounds: of what a mean can be.
+        estimate: name of the metric on the test rows that it is, if it is one.
     """
 
     name: str
@@ -35,12 +36,19 @@ class Measure:
     digits: int | None = None
     counts: bool = False
     bounds: tuple[float, float] = (-np.inf, np.inf)
+    estimate: str = ""
 
 
 def scored(part: Part, metric: str, name: str, digits: int | None = None) -> Measure:
     """Return a metric of the kept weights on a part of the data."""
     bounds = BOUNDS.get(metric, (-np.inf, np.inf))
-    return Measure(name, lambda result, _: result.evaluation.metrics[part][metric], digits=digits, bounds=bounds)
+    return Measure(
+        name,
+        lambda result, _: result.evaluation.metrics[part][metric],
+        digits=digits,
+        bounds=bounds,
+        estimate=metric if part == "test" else "",
+    )
 
 
 def after_epoch(column: str, epoch: int, name: str) -> Measure:

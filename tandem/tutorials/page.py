@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tandem.records import Number
-from tandem.report.formats import format_number, framework_title
+from tandem.report.formats import format_count, format_number, framework_title
 from tandem.titles import listing
 from tandem.tutorials.claims import CLAIMS, Contrast
 from tandem.tutorials.judging import (
@@ -29,9 +29,10 @@ Written by `tandem tutorials` from the results that lie in the workspace; do not
 headings. Links lead into the reports of that run.
 
 A number of ours is the median over the trainings, which differ in their seed; in brackets the 95 % interval of the mean
-over seeds (Student's t) and how many there are. With one training there is no such interval; its report has the one
-over test rows. A number is within its bounds if the median is: accuracy at most 0.015 below the tutorial's, an error at
-most 5 % above; "measured" is what plain framework code gave where a tutorial prints no number."""
+over seeds (Student's t) and how many there are. With one training there is no such interval; a metric on the test rows
+then has the one over these (bootstrap). A number is within its bounds if the median is: accuracy at most 0.015 below
+the tutorial's, an error at most 5 % above; "measured" is what plain framework code gave where a tutorial prints no
+number."""
 _CLAIMS_INTRODUCTION = """\
 Each claim is put to the vote of the seeds: how often the first experiment beats the second one that was trained from
 the same seed. It holds in a framework if a one-sided sign test says so at 5 %, which takes at least five seeds; a
@@ -144,7 +145,7 @@ def _reading(check: Check, reading: Reading | None) -> str:
     if interval is not None and interval.low is not None and interval.high is not None:
         if interval.high - interval.low > _TINY:
             more.append(f"{_number(check, interval.low)} to {_number(check, interval.high)}")
-        more.append(f"{reading.trainings} {interval.over}")
+        more.append(f"{reading.trainings if reading.trainings > 1 else format_count(interval.n)} {interval.over}")
     if reading.lost:
         more.append(f"{reading.lost} diverged")
     return _number(check, reading.middle) + (f" ({'; '.join(more)})" if more else "")

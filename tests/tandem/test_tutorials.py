@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from tandem.records import (
     DataDescription,
     EvaluationRecord,
     History,
+    Interval,
+    MetricEstimate,
     ModelSummary,
     ReplicateRecord,
     RunRecord,
@@ -243,6 +246,15 @@ def test_a_row_has_numbers_verdict_and_link():
     assert "≤ 0.4106" in row
     assert "0.3700 (0.3452 to 0.3948; 3 seeds)" in row
     assert row.endswith("| **outside** in PyTorch |")
+
+
+def test_a_single_training_has_the_interval_over_test_rows():
+    single = made("housing-mlp", test={"mse": (0.36,)})
+    over_rows = Interval(value=0.36, low=0.34, high=0.39, over="test samples", n=5160)
+    estimate = MetricEstimate(metric="mse", higher_is_better=False, samples=over_rows, seeds=None)
+    single = replace(single, evaluation=single.evaluation.model_copy(update={"estimates": (estimate,)}))
+    (row,) = [line for line in tutorials_page(named(single)).splitlines() if line.startswith("| M9 ")]
+    assert "0.3600 (0.3400 to 0.3900; 5,160 test samples)" in row
 
 
 def test_results_of_another_declaration_are_not_judged():

@@ -72,7 +72,7 @@ class Inventory:
         """Return the devices that can meet the needs of a stage, busy ones too.
 
         Of GPUs the smallest that suffice come first. Where too few suitable GPUs exist, a stage that need not
-        have one gets CPU slots: one for each thread, at least ``count``, and no more than there are.
+        have one gets CPU slots: one for each thread of each device, and no more than there are.
 
         Raises:
             GraphError: there can never be enough devices for this stage.
@@ -90,7 +90,7 @@ class Inventory:
                 f"stage '{stage}' needs {needs.count} CPU slots, but there are {len(self.cpus)}; "
                 "lower count under its meta in dvc.yaml"
             )
-        return Choice(self.cpus, min(max(needs.count, needs.threads), len(self.cpus)))
+        return Choice(self.cpus, min(needs.all_threads, len(self.cpus)))
 
     def _too_few_gpus(self, needs: Needs, stage: str) -> str:
         wanted = "a GPU" if needs.count == 1 else f"{needs.count} GPUs"

@@ -297,7 +297,7 @@ class Loop:
         return found
 
     def _threads(self, work: _Work) -> int:
-        return min(work.needs.threads, self._jobs)
+        return min(work.needs.all_threads, self._jobs)
 
     def _free_slots(self) -> int:
         busy = sum(self._threads(work) for work in self._in["running"].values())

@@ -22,11 +22,16 @@ _RESEMBLANCE = 0.85  # of a key to ours; below it, the key is the user's own
 class Needs:
     """What one stage needs; without ``device`` it takes no lease and its environment is left alone."""
 
-    threads: int = 1
+    threads: int = 1  # for each device
     device: Literal["gpu", "cpu"] | None = None
     count: int = 1
     memory: int | None = None  # bytes that each GPU must have in all
     required: bool = False  # must have a GPU: no fallback to the CPU
+
+    @property
+    def all_threads(self) -> int:
+        """The threads of all devices together, which count against the cores."""
+        return self.threads * self.count
 
 
 def read_needs(meta: Any, stage: str, parameter: Callable[[str], Any]) -> Needs:
@@ -46,9 +51,9 @@ def read_needs(meta: Any, stage: str, parameter: Callable[[str], Any]) -> Needs:
     _refuse_misspelt_keys(meta, place)
     device = _device(meta, place)
     needs = Needs(
-        threads=_threads(meta.get("threads"), place, parameter),
+        threads=_number(meta.get("threads"), f"{place}: threads", parameter),
         device=device,
-        count=1 if meta.get("count") is None else _whole_number(meta["count"], f"{place}: count"),
+        count=_number(meta.get("count"), f"{place}: count", parameter),
         memory=_memory(meta.get("memory"), place),
         required=_truth(meta.get("required", False), place),
     )
@@ -98,8 +103,7 @@ def _device(meta: Mapping[Any, Any], place: str) -> Literal["gpu", "cpu"] | None
             raise GraphError(f"{place}: device is {wrong!r}; allowed: gpu, cpu")
 
 
-def _threads(value: Any, place: str, parameter: Callable[[str], Any]) -> int:
-    place = f"{place}: threads"
+def _number(value: Any, place: str, parameter: Callable[[str], Any]) -> int:
     if value is None:
         return 1
     if isinstance(value, str) and not value.strip().isdecimal():

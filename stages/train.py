@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> None:
     from tandem.training import Session
 
     framework = load_framework(framework_name, alone=True)
-    framework.set_up(experiment.training.threads)
+    framework.set_up(experiment.training.threads, experiment.training.devices)
     streamed = experiment.training.input == "streamed"
     data = load_fit(paths.fit(experiment.dataset), paths.scaler(experiment.dataset), streamed=streamed)
     architecture = experiment.architecture(data.description)
@@ -148,7 +148,7 @@ def _write(name: str, session: Session, results: list[Trained], start_up_seconds
         constants=experiment.constants,
         threads=experiment.training.threads,
         batch_size=session.batch_size,
-        device=framework.device(),
+        device=framework.device(experiment.training.devices),
         versions={"python": platform.python_version(), "numpy": np.__version__, **framework.versions()},
         platform=f"{platform.system()} {platform.machine()}",
         declaration=experiment.model_dump(mode="json", exclude_none=True),

@@ -54,6 +54,7 @@ AnyBatchSize = Annotated[BatchSize | Literal["auto"], WrapValidator(lambda value
 Replicates = Annotated[int, Field(gt=0, le=1000)]
 Folds = Annotated[int, Field(ge=2, le=1000)]
 Threads = Annotated[int, Field(gt=0, le=1024)]
+Devices = Annotated[int, Field(gt=0, le=64)]
 MetricName = Literal["accuracy", "log_loss", "mse", "rmse", "mae", "r2"]
 METRIC_NAMES: Mapping[Task, tuple[MetricName, ...]] = {
     "classification": ("accuracy", "log_loss"),
@@ -69,6 +70,7 @@ MARGINS: Mapping[str, Margin] = {
 Entry = TypeVar("Entry", bound=Declared)
 RESERVED_NAMES = ("index",)
 SPLIT_METHODS = ("holdout", "first-n", "k-fold", "repeated-k-fold")
+_ONE_DEVICE = "'numpy' trains on one device, but"
 _ONE_BOUND = "a gate takes exactly one of: at_least, at_most"
 _NAME_RULE = "names are lower-case letters, digits and '-', and begin with a letter or digit"
 
@@ -212,7 +214,10 @@ class Training(Declared):
     )
     replicates: Replicates = Field(default=1, description="Trainings that differ in their seed alone.")
     seed: Seed = Field(default=0, description="Of the first replicate; the next ones count on.")
-    threads: Threads = Field(default=1, description="Threads of the framework; results depend on it.")
+    threads: Threads = Field(default=1, description="Threads of the framework on each device; results depend on it.")
+    devices: Devices = Field(
+        default=1, description="GPUs, or processes and logical devices of the CPU, that share each batch."
+    )
     shuffle: bool = Field(default=True, description="Show the rows in another order each epoch.")
     stop_below: float | None = Field(
         default=None, gt=0, description="Stop when the training loss of an epoch is below this."
@@ -760,6 +765,12 @@ def _unable_frameworks(
                             f"'{framework}' has no layer {lacking}, which '{name}' needs; "
                             f"name frameworks in experiments.{name}, or take '{framework}' out",
                         )
+        if "numpy" in parsed.frameworks and experiment.training.devices > 1:
+            yield (
+                (*place, "frameworks"),
+                f"{_ONE_DEVICE} experiments.{name}.training.devices is {experiment.training.devices}; "
+                f"name frameworks in experiments.{name}, or take 'numpy' out",
+            )
 
 
 def _gate_mistakes(
@@ -917,6 +928,31 @@ def _framework_mistakes(place: tuple[str, ...], given: Any, architecture: Archit
         yield (*place, "frameworks"), f"{given} names a framework twice; remove one of the two"
 
 
+def _normalization_mistakes(place: tuple[str, ...], given: Any, architecture: Architecture) -> Iterator[Inconsistency]:
+    training = _parsed(Training, given)
+    if training is None or training.devices == 1:
+        return
+    if any(layer.kind == "batch_normalization" for layer in architecture.layers):
+        yield (
+            (*place, "training", "devices"),
+            f"{training.devices}: batch normalisation would take its means over each device's share of a batch; "
+            "allowed: 1, or a network without it",
+        )
+
+
+def _device_mistakes(place: tuple[str, ...], training: Training | None, frameworks: Any) -> Iterator[Inconsistency]:
+    """Check that several devices can share an experiment's batches."""
+    if training is None or training.devices == 1:
+        return
+    here, devices, size = (*place, "training", "batch_size"), training.devices, training.batch_size
+    if size == "auto":
+        yield here, f"'auto' is found for one device; name a number of at least {devices}, or devices: 1"
+    elif size < devices:
+        yield here, f"{size}: fewer rows than the {devices} devices that share them; allowed: {devices} and more"
+    if isinstance(frameworks, list) and "numpy" in frameworks:
+        yield (*place, "frameworks"), f"{_ONE_DEVICE} devices is {devices}; take 'numpy' out, or write devices: 1"
+
+
 def _weight_mistakes(place: tuple[str, ...], given: Any, architecture: Architecture) -> Iterator[Inconsistency]:
     """Check the arrays that an experiment gives to begin with."""
     shapes = {name: parameter.shape for name, parameter in parameter_names(architecture)}
@@ -973,7 +1009,9 @@ def _experiment_mistakes(
         else:
             yield from _weight_mistakes(place, declared.get("initial_weights"), architecture)
             yield from _framework_mistakes(place, declared.get("frameworks"), architecture)
+            yield from _normalization_mistakes(place, declared.get("training"), architecture)
     training = _parsed(Training, declared.get("training"))
+    yield from _device_mistakes(place, training, declared.get("frameworks"))
     if training is not None and training.augmentation is not None and not takes_augmentation(data.feature_shape):
         yield (
             (*place, "training", "augmentation"),

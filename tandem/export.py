@@ -2,28 +2,21 @@
 
 Beside the network lie ``export.json`` (what it is, takes and gives) and ``scaler.json``: inputs are scaled before
 they reach the network, outputs are raw numbers. An architecture as JSON is Keras's own for Keras; for the other
-frameworks it is Tandem's, which :func:`read_architecture` reads back.
+frameworks it is Tandem's, which :func:`tandem.models.read_architecture` reads back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
-from tandem.errors import ModelError, ParameterError, StorageError, suggest
+from tandem.errors import ParameterError, StorageError, suggest
 from tandem.frameworks import Framework
-from tandem.layers import Layer
-from tandem.models import Architecture
+from tandem.models import ARCHITECTURE_FILE, Architecture, write_architecture
 from tandem.records import DataDescription, Record, write_record
 from tandem.scaling import Scaler
 from tandem.storage import new_directory
 
-ARCHITECTURE_FILE = "architecture.json"
 EXPORT_FORMATS = ("keras", "h5", "saved-model", "json", "state-dict", "npz")
 
 
@@ -136,40 +129,3 @@ def _inputs(architecture: Architecture, description: DataDescription) -> tuple[I
 
 def _column(description: DataDescription, place: int) -> str:
     return description.feature_names[place] if description.feature_names else f"column {place}"
-
-
-def write_architecture(architecture: Architecture) -> str:
-    """Return an architecture as JSON, with layers, shapes and how each array begins; no weights."""
-    adapter = TypeAdapter(Architecture)
-    # Settings are read-only mappings, of which pydantic would warn.
-    return adapter.dump_json(architecture, indent=2, fallback=dict, warnings=False).decode() + "\n"
-
-
-def read_architecture(text: str) -> Architecture:
-    """Read what :func:`write_architecture` wrote.
-
-    Raises:
-        ModelError: it is no architecture.
-    """
-    try:
-        read: Architecture = TypeAdapter(Architecture).validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise ModelError(f"{ARCHITECTURE_FILE}: {place}: {first['msg']}; export it again") from None
-    return replace(
-        read,
-        embeddings=tuple(map(_frozen, read.embeddings)),
-        body=tuple(map(_frozen, read.body)),
-        heads=tuple(replace(head, layer=_frozen(head.layer)) for head in read.heads),
-    )
-
-
-def _frozen(layer: Layer) -> Layer:
-    """Return a layer whose settings are read-only, lists as tuples: JSON has no tuples."""
-    settings: Mapping[str, Any] = {key: _tuples(value) for key, value in layer.settings.items()}
-    return replace(layer, settings=MappingProxyType(settings))
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import Field, create_model, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, create_model, model_validator
 from pydantic_core import PydanticCustomError
 
 from tandem.activations import ActivationName
 from tandem.columns import ColumnEntry, Embedded, Encoding, InputPart, encode_column, encode_part, has_categories
 from tandem.declared import Declared
-from tandem.errors import DataError
+from tandem.errors import DataError, ModelError
 from tandem.layers import dense, layer_kind, layer_kinds, refused_row, resolve_layer, takes_any_row
 from tandem.layers.layer import (
     ArchitectureError,
@@ -30,6 +31,7 @@ from tandem.records import Column, Task
 
 HeadName = Literal["joint", "deep", "pass_through"]
 Constants = Literal["aligned", "aligned-torch", "native"]
+ARCHITECTURE_FILE = "architecture.json"
 
 # ---------------------------------------------------------------------------------------- declarations
 
@@ -372,6 +374,46 @@ def _embedding(embedded: Embedded, number: int) -> Layer:
     declared = kind.Declaration(size=embedded.size, units=embedded.units)
     (draft,) = kind.resolve(declared, (1,), ("wide_deep", "deep"))
     return Layer.from_draft(f"embedding_{number}", draft, (1,))
+
+
+# ----------------------------------------------------------------------------------------------- JSON
+
+
+def write_architecture(architecture: Architecture) -> str:
+    """Return an architecture as JSON, with layers, shapes and how each array begins; no weights."""
+    adapter = TypeAdapter(Architecture)
+    # Settings are read-only mappings, of which pydantic would warn.
+    return adapter.dump_json(architecture, indent=2, fallback=dict, warnings=False).decode() + "\n"
+
+
+def read_architecture(text: str) -> Architecture:
+    """Read what :func:`write_architecture` wrote.
+
+    Raises:
+        ModelError: it is no architecture.
+    """
+    try:
+        read: Architecture = TypeAdapter(Architecture).validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise ModelError(f"{ARCHITECTURE_FILE}: {place}: {first['msg']}; export it again") from None
+    return replace(
+        read,
+        embeddings=tuple(map(_frozen, read.embeddings)),
+        body=tuple(map(_frozen, read.body)),
+        heads=tuple(replace(head, layer=_frozen(head.layer)) for head in read.heads),
+    )
+
+
+def _frozen(layer: Layer) -> Layer:
+    """Return a layer whose settings are read-only, lists as tuples: JSON has no tuples."""
+    settings: Mapping[str, Any] = {key: _tuples(value) for key, value in layer.settings.items()}
+    return replace(layer, settings=MappingProxyType(settings))
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 # --------------------------------------------------------------------------------------------- weights

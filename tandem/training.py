@@ -150,7 +150,13 @@ class Session:
             architecture.check_rows(rows.features, f"{experiment.dataset}: {part}")
         self.batch_size = batch_size or choose_batch_size(framework, architecture, experiment, data.train)
         self.network = framework.build(architecture, seed=experiment.training.seed, constants=experiment.constants)
-        self.trainer = framework.trainer(self.network, data.train, experiment.optimizer, constants=experiment.constants)
+        self.trainer = framework.trainer(
+            self.network,
+            data.train,
+            experiment.optimizer,
+            constants=experiment.constants,
+            devices=experiment.training.devices,
+        )
         self._given = {**adapted_weights(architecture, data.train.features), **given_weights(experiment, architecture)}
         self._probe = Rows(data.train.features[:_PROBE_ROWS], data.train.targets[:_PROBE_ROWS])
 

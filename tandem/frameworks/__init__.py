@@ -68,14 +68,19 @@ class Framework(Protocol):
     NATIVE_DIFFERENCES: Mapping[str, str]
     EXPORTS: Mapping[str, Callable[[Any, Path], None]]  # format -> writes a network into a folder; see tandem/export.py
 
-    def set_up(self, threads: int) -> None:
-        """Fix the number of threads and switch deterministic operations on; before anything else."""
+    def set_up(self, threads: int, devices: int = 1) -> None:
+        """Fix the number of threads of each device and switch deterministic operations on; before anything else.
+
+        Args:
+            threads: of each device that is a CPU.
+            devices: how many train a network together.
+        """
 
     def versions(self) -> dict[str, str]:
         """Return the versions of the framework's own packages."""
 
-    def device(self) -> str:
-        """Return what computes, in words."""
+    def device(self, devices: int = 1) -> str:
+        """Return what computes where so many devices are asked for, in words."""
 
     def is_out_of_memory(self, error: Exception) -> bool:
         """Return whether an error says that the device's memory did not suffice."""
@@ -91,11 +96,14 @@ class Framework(Protocol):
             dtype: number type, "float32" or "float64".
         """
 
-    def trainer(self, network: Any, rows: Rows, optimizer: AnyOptimizer, *, constants: Constants) -> Trainer:
+    def trainer(
+        self, network: Any, rows: Rows, optimizer: AnyOptimizer, *, constants: Constants, devices: int = 1
+    ) -> Trainer:
         """Put a network together with training rows (scaled, in the network's number type).
 
         Of :class:`tandem.streaming.StreamedRows` only those of a few steps are held at a time; any others lie on the
-        device as a whole.
+        device as a whole. Each batch is divided among the devices, see :func:`share_of`; what is learnt is that of one
+        device, up to rounding and to what layers draw. Several devices take no streamed rows.
         """
 
     def predict(self, network: Any, features: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -129,6 +137,21 @@ class Framework(Protocol):
         Raises:
             ModelError: missing, damaged, or not of this architecture.
         """
+
+
+def share_of(rows: int, devices: int, rank: int) -> tuple[int, int]:
+    """Return the first row of a device's share of a batch, and the one after its last.
+
+    Shares are contiguous and differ by one row at most, as in ``numpy.array_split``; one may be empty.
+    """
+    size, more = divmod(rows, devices)
+    first = rank * size + min(rank, more)
+    return first, first + size + (rank < more)
+
+
+def device_seed(seed: int, rank: int) -> int:
+    """Return the seed of the random numbers that layers draw on one of several devices."""
+    return int(np.random.SeedSequence([seed, rank]).generate_state(1)[0]) % 2**31
 
 
 def framework_names() -> tuple[str, ...]:

@@ -60,6 +60,18 @@ def test_threads_may_name_a_parameter():
     )
 
 
+def test_the_count_may_name_a_parameter_and_multiplies_the_threads():
+    meta = {"device": "gpu", "count": "experiments.a.training.devices", "threads": "experiments.a.training.threads"}
+    parameters = {"experiments.a.training.devices": 2, "experiments.a.training.threads": 3}
+    assert needs_of(meta, parameters) == Needs(threads=3, device="gpu", count=2)
+    assert needs_of(meta, parameters).all_threads == 6
+    assert needs_of(meta) == Needs(threads=1, device="gpu", count=1)
+    assert error_of(needs_of, meta, {"experiments.a.training.devices": "two"}) == (
+        "stage 'train@a': meta in dvc.yaml: count: the parameter experiments.a.training.devices is 'two'; "
+        "allowed: a whole number of at least 1"
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "size"),
     [
@@ -79,8 +91,14 @@ def test_sizes(text, size):
         ({"device": "tpu"}, "device is 'tpu'; allowed: gpu, cpu"),
         ({"device": "GPU"}, "device is 'GPU'; allowed: gpu, cpu"),
         ({"device": 0}, "device is 0; allowed: gpu, cpu"),
-        ({"device": "gpu", "count": 0}, "count is 0; allowed: a whole number of at least 1"),
-        ({"device": "gpu", "count": True}, "count is True; allowed: a whole number of at least 1"),
+        (
+            {"device": "gpu", "count": 0},
+            "count is 0; allowed: a whole number of at least 1, or the dotted name of a parameter",
+        ),
+        (
+            {"device": "gpu", "count": True},
+            "count is True; allowed: a whole number of at least 1, or the dotted name of a parameter",
+        ),
         ({"threads": 1.5}, "threads is 1.5; allowed: a whole number of at least 1, or the dotted name of a parameter"),
         (
             {"device": "gpu", "memory": "lots"},
@@ -290,6 +308,7 @@ def test_the_smallest_gpu_that_suffices_comes_first():
         ((), Needs(device="gpu", threads=8), 2),
         (gpus(8 * GIB), Needs(device="gpu", memory=16 * GIB), 1),
         (gpus(8 * GIB), Needs(device="gpu", count=2), 2),
+        (gpus(8 * GIB), Needs(device="gpu", count=4), 2),
         (gpus(8 * GIB), Needs(device="cpu", threads=2), 2),
     ],
 )

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from tandem.errors import TandemError
-from tandem.export import EXPORT_FORMATS, ExportRecord, export_network, read_architecture
+from tandem.export import EXPORT_FORMATS, ExportRecord, export_network
 from tandem.frameworks import Framework, load_framework
-from tandem.models import Architecture, ModelDeclaration, resolve
+from tandem.models import Architecture, ModelDeclaration, read_architecture, resolve
 from tandem.records import DataDescription, read_record
 from tandem.scaling import Scaler
 

@@ -13,9 +13,10 @@ import pytest
 from export_worker import FOR_NUMPY, MODELS, export, resolved, trained
 
 from tandem.errors import ModelError, StorageError
-from tandem.export import EXPORT_FORMATS, read_architecture, write_architecture
+from tandem.export import EXPORT_FORMATS
 from tandem.frameworks import load_framework
 from tandem.layers import layer_kind, layer_kinds
+from tandem.models import ModelDeclaration, read_architecture, resolve, write_architecture
 
 FOLDER = Path(__file__).parent
 FILES = {
@@ -101,8 +102,6 @@ def test_an_architecture_reads_back_as_it_was(kind):
 
 @pytest.mark.parametrize("kind", layer_kinds())
 def test_every_kind_of_layer_reads_back_as_it_was(kind):
-    from tandem.models import ModelDeclaration, resolve
-
     for example in layer_kind(kind).EXAMPLES:
         layers = [{kind: example.declared}, *([{"flatten": {}}] if kind != "flatten" else [])]
         declared = ModelDeclaration.model_validate_json(json.dumps({"sequential": layers}))

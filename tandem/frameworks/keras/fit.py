@@ -22,9 +22,15 @@ from tandem.streaming import StreamedRows
 _PREDICT_ROWS = 4096
 
 
-def trainer(network: keras.Model, rows: Rows, optimizer: AnyOptimizer, *, constants: Constants) -> KerasTrainer:
-    """Put a model together with training rows."""
-    return KerasTrainer(network, rows, optimizer, constants)
+def trainer(
+    network: keras.Model, rows: Rows, optimizer: AnyOptimizer, *, constants: Constants, devices: int = 1
+) -> KerasTrainer:
+    """Put a model together with training rows, on one device or on several."""
+    if devices == 1:
+        return KerasTrainer(network, rows, optimizer, constants)
+    from tandem.frameworks.keras.several_devices import MirroredTrainer
+
+    return MirroredTrainer(network, rows, optimizer, constants, devices)
 
 
 class KerasTrainer:
@@ -33,6 +39,8 @@ class KerasTrainer:
     The loop over the batches of an epoch, or of a window of streamed rows, lies inside one ``tf.function`` that XLA
     compiles: Python is asked once for all of them, not once a step.
     """
+
+    compiled = True  # by XLA
 
     def __init__(self, model: keras.Model, rows: Rows, declared: AnyOptimizer, constants: Constants) -> None:
         self._model = model
@@ -47,7 +55,7 @@ class KerasTrainer:
             self._inputs = tuple(tf.constant(part) for part in model.architecture.inputs(rows.features))
             self._targets = tf.constant(rows.targets)
         self._seeded = [layer.seed_generator for layer in model.layers if hasattr(layer, "seed_generator")]
-        self._steps = tf.function(self._run_steps, jit_compile=True, autograph=False)
+        self._steps = tf.function(self._run_steps, jit_compile=self.compiled, autograph=False)
         self._window = tf.function(self._run_window, jit_compile=True, autograph=False)
         self._fresh_slots = [np.array(slot) for slot in self._optimizer.variables]
 
@@ -66,8 +74,7 @@ class KerasTrainer:
         transforms: np.ndarray | None = None,
     ) -> tuple[float, float]:
         """Train one epoch; see :class:`tandem.frameworks.Trainer`."""
-        for position, generator in enumerate(self._seeded):
-            generator.state.assign([seed, position])
+        self._seed(seed)
         steps = len(order) // batch_size
         totals = np.zeros(2)
         full = steps * batch_size
@@ -86,6 +93,10 @@ class KerasTrainer:
         loss, metric = totals / len(order)
         return float(loss), float(metric)
 
+    def _seed(self, seed: int) -> None:
+        for position, generator in enumerate(self._seeded):
+            generator.state.assign([seed, position])
+
     def _take_steps(self, batches: np.ndarray, rates: Any, transforms: Any) -> tuple[Any, Any]:
         """Take a step for each row of ``batches``; return the sums of losses and metrics."""
         if self._streamed is None:
@@ -102,11 +113,10 @@ class KerasTrainer:
         ``transforms`` are the matrices of their images, or None.
         """
 
-        def gather(step: Any) -> tuple[list[Any], Any]:
-            batch = batches[step]
-            return [tf.gather(part, batch) for part in self._inputs], tf.gather(self._targets, batch)
+        def step_on(step: Any, turned: Any) -> tuple[Any, Any]:
+            return self._step(batches[step], turned)
 
-        return self._loop(gather, (tf.constant(0), tf.shape(batches)[0]), self._nothing(), rates, transforms)
+        return self._loop(step_on, (tf.constant(0), tf.shape(batches)[0]), self._nothing(), rates, transforms)
 
     def _run_window(
         self, inputs: Any, targets: Any, span: Any, totals: Any, rates: Any, transforms: Any
@@ -116,27 +126,33 @@ class KerasTrainer:
         ``rates`` and ``transforms`` are those of all windows' steps.
         """
 
-        def take(step: Any) -> tuple[list[Any], Any]:
-            return [part[step - span[0]] for part in inputs], targets[step - span[0]]
+        def step_on(step: Any, turned: Any) -> tuple[Any, Any]:
+            return self._step_on([part[step - span[0]] for part in inputs], targets[step - span[0]], turned)
 
-        return self._loop(take, (span[0], span[1]), totals, rates, transforms)
+        return self._loop(step_on, (span[0], span[1]), totals, rates, transforms)
 
     def _nothing(self) -> tuple[Any, Any]:
         zero = tf.zeros((), number_type(self._model))
         return zero, zero
 
     def _loop(
-        self, rows_of: Callable[[Any], tuple[list[Any], Any]], span: Any, totals: Any, rates: Any, transforms: Any
+        self, step_on: Callable[[Any, Any], tuple[Any, Any]], span: Any, totals: Any, rates: Any, transforms: Any
     ) -> tuple[Any, Any]:
         def take_step(step: Any, losses: Any, metrics: Any) -> tuple[Any, Any, Any]:
             self._optimizer.learning_rate.assign(rates[step])
-            loss, metric = self._step(*rows_of(step), None if transforms is None else transforms[step])
+            loss, metric = step_on(step, None if transforms is None else transforms[step])
             return step + 1, losses + loss, metrics + metric
 
         found = tf.while_loop(lambda step, *_: step < span[1], take_step, (span[0], *totals))
         return found[1], found[2]
 
-    def _step(self, inputs: list[Any], targets: Any, transforms: Any) -> tuple[Any, Any]:
+    def _step(self, batch: Any, transforms: Any) -> tuple[Any, Any]:
+        """Take a step on rows by their positions; return the sums of losses and metrics."""
+        return self._step_on(
+            [tf.gather(part, batch) for part in self._inputs], tf.gather(self._targets, batch), transforms
+        )
+
+    def _step_on(self, inputs: list[Any], targets: Any, transforms: Any) -> tuple[Any, Any]:
         architecture = self._model.architecture
         if transforms is not None:
             inputs = [transform_images(part, transforms) for part in inputs]

@@ -8,10 +8,13 @@ import keras
 import tensorflow as tf
 
 
-def set_up(threads: int) -> None:
-    """Fix the number of threads and switch deterministic operations on; before anything else."""
+def set_up(threads: int, devices: int = 1) -> None:
+    """Fix the number of threads of each device and switch deterministic operations on; before anything else."""
     tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads * devices)
+    if device_names(devices)[-1] == f"CPU:{devices - 1}" != "CPU:0":
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(0)
     tf.get_logger().addFilter(_is_worth_telling)
@@ -27,12 +30,20 @@ def versions() -> dict[str, str]:
     return {"keras": keras.__version__, "tensorflow": tf.__version__}
 
 
-def device() -> str:
+def device_names(devices: int) -> list[str]:
+    """Return the names of the devices that train: GPUs if so many are visible, else logical devices of the CPU."""
+    kind = "GPU" if len(tf.config.list_physical_devices("GPU")) >= devices else "CPU"
+    return [f"{kind}:{number}" for number in range(devices)]
+
+
+def device(devices: int = 1) -> str:
     """Return what computes, in words."""
     gpus = tf.config.list_physical_devices("GPU")
-    if not gpus:
-        return "CPU"
-    return str(tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU"))
+    if len(gpus) < devices:
+        name = "CPU"
+    else:
+        name = str(tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU"))
+    return name if devices == 1 else f"{devices} × {name} (MirroredStrategy)"
 
 
 def is_out_of_memory(error: Exception) -> bool:

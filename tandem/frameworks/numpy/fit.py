@@ -18,8 +18,11 @@ from tandem.optimizers import AnyOptimizer
 _PREDICT_ROWS = 4096
 
 
-def trainer(network: NumpyNetwork, rows: Rows, optimizer: AnyOptimizer, *, constants: Constants) -> NumpyTrainer:
-    """Put a network together with training rows."""
+def trainer(
+    network: NumpyNetwork, rows: Rows, optimizer: AnyOptimizer, *, constants: Constants, devices: int = 1
+) -> NumpyTrainer:
+    """Put a network together with training rows, on the one device that NumPy has."""
+    del devices
     return NumpyTrainer(network, rows, optimizer, constants)
 
 

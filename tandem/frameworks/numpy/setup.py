@@ -6,8 +6,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 
-def set_up(threads: int) -> None:
-    """Fix the number of threads of NumPy's matrix products; before anything else."""
+def set_up(threads: int, devices: int = 1) -> None:
+    """Fix the number of threads of NumPy's matrix products; before anything else. NumPy has one device."""
+    del devices
     threadpool_limits(threads, user_api="blas")
 
 
@@ -16,8 +17,9 @@ def versions() -> dict[str, str]:
     return {"numpy": np.__version__}
 
 
-def device() -> str:
+def device(devices: int = 1) -> str:
     """Return what computes, in words."""
+    del devices
     return "CPU"
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tandem.datasets.source import Rows
+from tandem.frameworks import Trainer
 from tandem.frameworks.torch.gradients import choose_gradients
 from tandem.frameworks.torch.input import make_input, target_tensor
 from tandem.frameworks.torch.losses import batch_loss, sample_metrics, step_factor
@@ -28,9 +29,15 @@ _GATHER_ROWS = 4096
 _TRANSFORM_ROWS = 512  # resampling takes several times the rows' own memory
 
 
-def trainer(network: TandemNetwork, rows: Rows, optimizer: AnyOptimizer, *, constants: Constants) -> TorchTrainer:
-    """Put a module together with training rows."""
-    return TorchTrainer(network, rows, optimizer, constants)
+def trainer(
+    network: TandemNetwork, rows: Rows, optimizer: AnyOptimizer, *, constants: Constants, devices: int = 1
+) -> Trainer:
+    """Put a module together with training rows, on one device or on several."""
+    if devices == 1:
+        return TorchTrainer(network, rows, optimizer, constants)
+    from tandem.frameworks.torch.several_devices import DistributedTrainer
+
+    return DistributedTrainer(network, rows, optimizer, constants, devices)
 
 
 class TorchTrainer:
@@ -88,12 +95,16 @@ class TorchTrainer:
         """Take a step; return the mean loss over the batch and the main head's outputs, both before it."""
         gradients = self._stepper.gradients
         loss, raw = self._differentiate(batch, targets, gradients)
+        self._move(gradients, learning_rate)
+        return loss, raw
+
+    def _move(self, gradients: Sequence[Tensor], learning_rate: float) -> None:
+        """Take a step against a batch's gradients."""
         for position, values, penalty in self._penalties:
             gradients[position].add_(values, alpha=2 * penalty.l2).add_(torch.sign(values), alpha=penalty.l1)
         if self._clip_norm is not None:
             _clip(gradients, self._clip_norm)
         self._stepper.step(learning_rate)
-        return loss, raw
 
     def state(self) -> dict[str, np.ndarray]:
         """Return weights and optimiser state; dropout is seeded anew each epoch and needs none."""

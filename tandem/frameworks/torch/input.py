@@ -38,17 +38,22 @@ def make_input(network: TandemNetwork, rows: Rows) -> Input:
 
 
 class MemoryInput:
-    """Rows that lie on the module's device as a whole."""
+    """Rows that lie on the module's device as a whole.
+
+    Attributes:
+        inputs: the network's, one tensor a part.
+        targets: (n,).
+    """
 
     def __init__(self, network: TandemNetwork, rows: Rows) -> None:
-        self._inputs = input_tensors(network, rows.features)
-        self._targets = target_tensor(network, rows.targets)
+        self.inputs = input_tensors(network, rows.features)
+        self.targets = target_tensor(network, rows.targets)
 
     def batches(self, order: np.ndarray, batch_size: int, transforms: np.ndarray | None) -> Iterator[list[Tensor]]:
         """Gather all rows at once, and split them; see :class:`Input`."""
-        chosen = torch.from_numpy(order).to(self._targets.device)
-        inputs = [part[chosen] for part in self._inputs]
-        return _split(self._targets[chosen], _transformed(inputs, transforms), batch_size)
+        chosen = torch.from_numpy(order).to(self.targets.device)
+        inputs = [part[chosen] for part in self.inputs]
+        return _split(self.targets[chosen], transformed(inputs, transforms), batch_size)
 
 
 class StreamedInput:
@@ -72,7 +77,7 @@ class StreamedInput:
         )
         for window, (targets, *inputs) in zip(windows, loader, strict=True):
             matrices = None if transforms is None else transforms[window]
-            inputs = [_aligned(part, window.start) for part in _transformed(inputs, matrices)]
+            inputs = [_aligned(part, window.start) for part in transformed(inputs, matrices)]
             yield from _split(targets, inputs, batch_size)
 
 
@@ -93,7 +98,8 @@ def target_tensor(network: TandemNetwork, targets: np.ndarray) -> Tensor:
     return given if given.is_floating_point() else given.long()
 
 
-def _transformed(inputs: list[Tensor], transforms: np.ndarray | None) -> list[Tensor]:
+def transformed(inputs: list[Tensor], transforms: np.ndarray | None) -> list[Tensor]:
+    """Return images changed as their matrices (n, 2, 2) say."""
     if transforms is None:
         return inputs
     matrices = torch.from_numpy(transforms)

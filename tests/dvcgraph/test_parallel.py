@@ -69,6 +69,17 @@ def test_threads_count_against_the_slots(project: Project) -> None:
     assert most_at_once(project) == 3
 
 
+def test_threads_count_for_each_device_of_a_stage(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TANDEM_DEVICES", "cpu:0,cpu:1,cpu:2,cpu:3")
+    project.write("params.yaml", "wide: {devices: 2}\n")
+    wide = "meta: {device: gpu, threads: 2, count: wide.devices}"
+    stages = "".join(f"s{i}: {{cmd: '{CLOCKED.format(4)}', {wide}}}, " for i in range(2))
+    stages += "".join(f"n{i}: {{cmd: '{CLOCKED.format(1)}'}}, " for i in range(4))
+    project.write("dvc.yaml", f"stages: {{{stages}}}")
+    assert reproduce(project.path, jobs=4).text == "6 completed"
+    assert most_at_once(project) == 4
+
+
 def test_the_longest_remaining_path_goes_first(project: Project) -> None:
     project.write(
         "dvc.yaml",

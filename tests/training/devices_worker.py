@@ -117,11 +117,20 @@ def masks(framework: Framework, devices: int) -> Arrays:
     return {"kernel": framework.weights(network)["output/kernel"]}
 
 
+def check_imports(framework: Framework) -> None:
+    """One device needs nothing of what several need, which takes time to import."""
+    case = CASES["dense"]
+    network = framework.build(case.architecture, seed=0, constants="aligned")
+    framework.trainer(network, case.rows("float32"), case.declared, constants="aligned")
+    assert f"tandem.frameworks.{framework.NAME}.several_devices" not in sys.modules
+
+
 def main() -> None:
     name, count, file, *chosen = sys.argv[1:]
     devices = int(count)
     framework = load_framework(name, alone=True)
     framework.set_up(1, devices)
+    check_imports(framework)
     arrays: Arrays = {}
     for listed in chosen:
         case, _, dtype = listed.partition("/")

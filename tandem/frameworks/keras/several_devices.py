@@ -44,6 +44,7 @@ class MirroredTrainer(KerasTrainer):
             mirrored = build(model.architecture, seed=0, constants=constants, dtype=number_type(model))
             load_weights(mirrored, weights(model))
             super().__init__(mirrored, rows, declared, constants)
+        del self._inputs, self._targets  # each device has its own
         self._rows = [self._on_device(name, rows) for name in names]
 
     def _on_device(self, name: str, rows: Rows) -> tuple[tuple[Any, ...], Any]:

@@ -6,6 +6,7 @@ went wrong if something does.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -13,6 +14,7 @@ import shutil
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -27,6 +29,7 @@ from tandem.frameworks.torch.several_devices import READY, ShareTrainer, join
 from tandem.models import read_architecture
 from tandem.optimizers import Optimizer
 
+_LAST_SECONDS = 0.5  # in which _listen learns of it if the error is that rank 0 was killed
 Commands = queue.SimpleQueue[dict[str, Any]]
 
 
@@ -46,8 +49,10 @@ def main(rank: int, devices: int, threads: int, folder: Path) -> None:
             _follow(commands.get(), trainers, device_of_rank(rank, devices), folder)
     except Exception as error:
         first = str(error).strip().splitlines()
-        answers.write(f"{type(error).__name__}: {first[0] if first else 'no message'}\n".encode())
-        os._exit(1)  # without waiting for the others, who wait for this process
+        with contextlib.suppress(OSError):
+            answers.write(f"{type(error).__name__}: {first[0] if first else 'no message'}\n".encode())
+        time.sleep(_LAST_SECONDS)
+        os._exit(1)  # without leaving the group in order: the others wait for this process
 
 
 def _listen(pipe: TextIO, commands: Commands, folder: Path) -> None:

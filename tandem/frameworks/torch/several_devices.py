@@ -43,7 +43,7 @@ from tandem.storage import new_directory, new_file, save_array
 
 _MODULE = "tandem.frameworks.torch.device_process"
 _LOST = ("gloo", "NCCL", "Connection closed", "Connection reset")  # what a process says when another one has ended
-_END_SECONDS, _GLANCE_SECONDS = 10.0, 1.0
+_END_SECONDS, _GLANCE_SECONDS = 10.0, 2.0
 _GRACE_SECONDS = 30.0  # for rank 0 to notice by itself that another process has ended
 READY = b"ready\n"  # what a process says once it can join the others
 

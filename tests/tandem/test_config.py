@@ -43,7 +43,8 @@ def test_a_valid_declaration_reads_with_its_defaults(write_params):
     assert experiment.constants == "aligned"
     assert experiment.training.model_dump() == {
         "epochs": 3, "batch_size": 16, "repeat": 1, "checkpoint": "last", "replicates": 1, "seed": 0, "threads": 1,
-        "shuffle": True, "stop_below": None, "augmentation": None, "early_stopping": None, "input": "memory",
+        "devices": 1, "shuffle": True, "stop_below": None, "augmentation": None, "early_stopping": None,
+        "input": "memory",
     }  # fmt: skip
     assert params.datasets["diabetes"].standardize.per == "feature"
     assert params.datasets["coffee"].source.options == {"samples": 200}

@@ -12,7 +12,7 @@ def set_up(threads: int, devices: int = 1) -> None:
     """Fix the number of threads of each device and switch deterministic operations on; before anything else."""
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads * devices)
-    if device_names(devices)[-1] == f"CPU:{devices - 1}" != "CPU:0":
+    if devices > 1 and device_names(devices)[0] == "CPU:0":
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
     tf.config.experimental.enable_op_determinism()

@@ -250,18 +250,24 @@ def test_a_process_that_is_killed_ends_the_training_with_one_line(workspace):
 
 
 @pytest.mark.slow
-def test_a_training_that_does_not_notice_a_dead_process_is_ended(python):
+def test_a_process_that_does_not_notice_a_dead_one_is_ended(python):
     code = (
         "import time, psutil\n"
+        "from tandem.errors import TandemError\n"
         "from tandem.frameworks.torch import several_devices\n"
         "several_devices._GRACE_SECONDS = 0.1\n"
         "several_devices.team_of(2)\n"
+        "try:\n"
+        "    several_devices.team_of(3)\n"
+        "except TandemError as error:\n"
+        "    print(error)\n"
         "(child,) = psutil.Process().children()\n"
         "child.kill()\n"
         f"time.sleep({END_SECONDS})\n"
     )
     done = python("-c", code)
     assert done.returncode == 1
+    assert done.stdout == ("training.devices: 3: this process trains on 2 devices already; call it in a new process\n")
     assert done.stderr.splitlines()[-1].startswith(
         "error: training.devices: 2: the process of device 1 ended (signal 9); run again"
     )

@@ -189,10 +189,15 @@ class Team:
     """The processes of ranks 1 to n - 1, with this process as rank 0.
 
     Raises:
-        TandemError: one of them did not start.
+        TandemError: one of them did not start, or this process has others already.
     """
 
     def __init__(self, devices: int) -> None:
+        if dist.is_initialized():
+            raise TandemError(
+                f"training.devices: {devices}: this process trains on {dist.get_world_size()} devices already; "
+                "call it in a new process"
+            )
         self._devices, self._trainers = devices, 0
         self._closing = threading.Event()
         self._folder = Path(tempfile.mkdtemp(prefix="tandem-devices-"))

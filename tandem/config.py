@@ -949,6 +949,11 @@ def _device_mistakes(place: tuple[str, ...], training: Training | None, framewor
         yield here, f"'auto' is found for one device; name a number of at least {devices}, or devices: 1"
     elif size < devices:
         yield here, f"{size}: fewer rows than the {devices} devices that share them; allowed: {devices} and more"
+    if training.input == "streamed":
+        yield (
+            (*place, "training", "input"),
+            f"'streamed' feeds one device, training.devices is {devices}; write input: memory, or devices: 1",
+        )
     if isinstance(frameworks, list) and "numpy" in frameworks:
         yield (*place, "frameworks"), f"{_ONE_DEVICE} devices is {devices}; take 'numpy' out, or write devices: 1"
 

@@ -291,6 +291,11 @@ REFUSALS = [
         "{epochs: 2, batch_size: auto, devices: 4}",
         f"27: {PLACE}.training.batch_size: 'auto' is found for one device; name a number of at least 4, or devices: 1",
     ),
+    (
+        "{epochs: 2, batch_size: 32, devices: 2, input: streamed}",
+        f"27: {PLACE}.training.input: 'streamed' feeds one device, training.devices is 2; write input: memory, or "
+        "devices: 1",
+    ),
 ]
 
 

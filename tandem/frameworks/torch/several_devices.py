@@ -33,7 +33,8 @@ from torch.nn.parallel import DistributedDataParallel
 from tandem.datasets.source import Rows
 from tandem.errors import TandemError
 from tandem.frameworks import device_seed, share_of
-from tandem.frameworks.torch.fit import TorchTrainer, transformed
+from tandem.frameworks.torch.fit import TorchTrainer
+from tandem.frameworks.torch.input import MemoryInput, transformed
 from tandem.frameworks.torch.losses import batch_loss, sample_metrics, step_factor
 from tandem.frameworks.torch.network import TandemNetwork, load_weights, weights
 from tandem.frameworks.torch.setup import device_of_rank
@@ -58,6 +59,8 @@ class ShareTrainer(TorchTrainer):
 
     def __init__(self, network: TandemNetwork, rows: Rows, declared: AnyOptimizer, constants: Constants) -> None:
         super().__init__(network, rows, declared, constants)
+        assert isinstance(self._rows, MemoryInput)  # noqa: S101  (several devices take no streamed rows)
+        self._inputs, self._targets = self._rows.inputs, self._rows.targets
         self._rank, self._devices = dist.get_rank(), dist.get_world_size()
         parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
         for parameter, gradient in zip(parameters, self._stepper.gradients, strict=True):
@@ -98,8 +101,7 @@ class ShareTrainer(TorchTrainer):
         """Fill the gradients of a whole batch; return the share's sums of losses and metrics, float64 (2,)."""
         architecture = self._network.architecture
         targets, inputs = self._targets[share], [part[share] for part in self._inputs]
-        if transforms is not None:
-            inputs = transformed(inputs, transforms)
+        inputs = transformed(inputs, transforms)
         for gradient in self._stepper.gradients:
             gradient.zero_()
         outputs = self._parallel(*inputs)

@@ -60,8 +60,7 @@ class AutogradGradients:
         loss = batch_loss(architecture, outputs, targets)
         factor = step_factor(architecture, len(targets))
         found = torch.autograd.grad(loss if factor == 1 else loss * factor, self._parameters)
-        for kept, gradient in zip(gradients, found, strict=True):
-            kept.copy_(gradient)
+        torch._foreach_copy_(list(gradients), list(found))  # one call for all arrays
         return loss.detach(), outputs[0].detach()
 
 

@@ -55,12 +55,16 @@ class AutogradGradients:
 
     def __call__(self, inputs: Sequence[Tensor], targets: Tensor, gradients: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Fill ``gradients``; see :class:`Gradients`."""
+        if self._parameters[0].grad is not gradients[0]:  # not asked for these before
+            for parameter, gradient in zip(self._parameters, gradients, strict=True):
+                parameter.grad = gradient
+        torch._foreach_zero_(list(gradients))
         outputs = self._network(*inputs)
         architecture = self._network.architecture
         loss = batch_loss(architecture, outputs, targets)
         factor = step_factor(architecture, len(targets))
-        found = torch.autograd.grad(loss if factor == 1 else loss * factor, self._parameters)
-        torch._foreach_copy_(list(gradients), list(found))  # one call for all arrays
+        # Adds to each parameter's ``grad``; asking autograd.grad for them takes a sixth longer.
+        (loss if factor == 1 else loss * factor).backward()
         return loss.detach(), outputs[0].detach()
 
 

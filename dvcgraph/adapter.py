@@ -27,6 +27,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -81,12 +82,10 @@ class _ReadOnce:
     def __init__(self, stages: Iterable[Any]) -> None:
         from dvc.dependency.param import ParamsDependency
 
-        self._names: dict[str, set[str]] = defaultdict(set)
-        self._kept: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {}
+        self._kept: dict[str, tuple[tuple[int, ...], Any]] = {}
         for stage in stages:
             for dependency in stage.deps:
                 if isinstance(dependency, ParamsDependency) and dependency.params:
-                    self._names[dependency.fs_path].update(dependency.params)
                     dependency.read_params = partial(self._read, dependency, dependency.read_params)
 
     def _read(self, dependency: Any, ask_dvc: Callable[..., Any], *, flatten: bool = True, **options: Any) -> Any:
@@ -99,10 +98,24 @@ class _ReadOnce:
             return ask_dvc(flatten=flatten, **options)
         if self._kept.get(path, (None,))[0] != signature:
             ask_dvc()  # says what is wrong with the file, in DVC's way
-            values = read_param_file(dependency.repo.fs, path, sorted(self._names[path]), flatten=True)
-            self._kept[path] = signature, values
-        values = self._kept[path][1]
-        return {name: values[name] for name in dependency.params if name in values}
+            self._kept[path] = signature, read_param_file(dependency.repo.fs, path)
+        return _named_parameters(self._kept[path][1], dependency.params)
+
+
+def _named_parameters(held: Any, names: Iterable[str]) -> dict[str, Any]:
+    """Return parameters by their dotted names, without those that are not there; as DVC's ``read_param_file``.
+
+    They are copies: of an object that two records share, a YAML writer makes an anchor and an alias.
+    """
+    import dpath
+
+    found = {}
+    for name in names:
+        try:
+            found[name] = deepcopy(dpath.get(held, name, separator="."))
+        except KeyError:
+            continue
+    return found
 
 
 class Graph:

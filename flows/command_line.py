@@ -197,7 +197,7 @@ def predict(
     trained = find_trained(experiment, framework, replicate, fold)
     features = read_features(file, trained.description)
     scaled = trained.load_scaler().transform(features)
-    trained.architecture.check_rows(scaled, f"{file}:")
+    trained.architecture.check_rows(scaled)
     loaded, network = trained.load()
     raw = loaded.predict(network, scaled)
     table = predictions_table(trained.architecture, raw, trained.description)

@@ -82,7 +82,7 @@ def _predict(
     surface: list[np.ndarray | None] = []
     for fold, trainings in itertools.groupby(run.replicates, key=lambda entry: entry.fold or 0):
         rows = _load_rows(experiment, fold)
-        architecture.check_rows(rows["test"].features, f"{experiment.dataset}: test")
+        architecture.check_rows(rows["test"].features, "test")
         for training in trainings:
             network = None
             if training.outcome != "diverged":

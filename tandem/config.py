@@ -402,7 +402,9 @@ def _parse_plain_yaml(text: str, path: Path) -> Any:
     except YAMLError:
         return _plain(_parse_yaml(text, path))  # raises it in Tandem's words
     except RecursionError:
-        raise ParameterError(f"{path}: an alias (*) stands inside what it names (&); write the value out") from None
+        raise ParameterError(
+            f"{path}: an alias (*) stands inside what it names (&), or lists are nested too deep; write it out"
+        ) from None
 
 
 def read_params(path: Path) -> Params:

@@ -18,6 +18,7 @@ def quick_imports(withheld: Sequence[str] = ()) -> Iterator[None]:
         withheld: packages that cannot be imported meanwhile, for importers that take them if they are there and go
             without them otherwise. One that is imported already is not withheld.
     """
+    gc.collect()  # what is garbage now would be kept for good
     withholding, collecting = _Withholding(withheld), gc.isenabled()
     sys.meta_path.insert(0, withholding)
     gc.disable()

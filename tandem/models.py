@@ -207,8 +207,12 @@ class Architecture:
         """Return the network's inputs, one array a part, from features (n, *input_shape)."""
         return tuple(part.take(features) for part in self.parts)
 
-    def check_rows(self, features: np.ndarray, of: str) -> None:
-        """Check that the network takes the values of features (n, *input_shape), scaled; ``of`` names them in errors.
+    def check_rows(self, features: np.ndarray, part: str = "") -> None:
+        """Check that the network takes the values of features (n, *input_shape), scaled.
+
+        Args:
+            features: may be streamed.
+            part: of which data set they are, for people; "" names the row by its number.
 
         Raises:
             DataError: its first layer refuses a row.
@@ -218,8 +222,9 @@ class Architecture:
         refused = refused_row(self.body[0], self.inputs(features[:])[-1])  # of streamed features, [:] reads all rows
         if refused is not None:
             row, reason = refused
+            which = f"a {part} row" if part else f"row {row + 1}"
             raise DataError(
-                f"{of} row {row + 1} holds {reason}; correct the row, the layer's size, or the data set's standardize "
+                f"{which} holds {reason}; correct the data, the layer's size, or the data set's standardize "
                 "(method: none leaves whole numbers as they are)"
             )
 

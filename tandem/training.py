@@ -147,7 +147,7 @@ class Session:
         self.framework, self.architecture, self.experiment = framework, architecture, experiment
         self.data, self.fold = data, fold
         for part, rows in (("training", data.train), ("validation", data.valid)):
-            architecture.check_rows(rows.features, f"{experiment.dataset}: {part}")
+            architecture.check_rows(rows.features, part)
         self.batch_size = batch_size or choose_batch_size(framework, architecture, experiment, data.train)
         self.network = framework.build(architecture, seed=experiment.training.seed, constants=experiment.constants)
         self.trainer = framework.trainer(

@@ -172,7 +172,7 @@ class _Climber:
     def __init__(self, framework: Framework, course: Course, rows: Rows, dtype: Dtype) -> None:
         experiment, architecture = course.experiment, course.architecture
         seed, constants = experiment.training.seed, experiment.constants
-        architecture.check_rows(rows.features, f"{experiment.dataset}: training")
+        architecture.check_rows(rows.features, "training")
         self.framework, self.course, self.rows = framework, course, rows
         self.network = framework.build(architecture, seed=seed, constants=constants, dtype=dtype)
         given = {**adapted_weights(architecture, rows.features), **given_weights(experiment, architecture)}

@@ -204,3 +204,30 @@ def test_comments_of_the_lock_file_and_entries_of_others_stay(twins: tuple[Proje
     assert lock.read_text().startswith("# kept\n")
     assert set(ours.yaml("dvc.lock")["stages"]) == {"plain", "two", "each@a", "inside"}
     assert not list(ours.path.glob(".dvc.lock*"))
+
+
+def test_stages_that_share_a_list_parameter_are_recorded_without_aliases(project: Project) -> None:
+    project.write("params.yaml", "shared: {sizes: [1.5, 2.5]}\n")
+    project.write("dvc.yaml", "stages:\n" + "".join(
+        f"  {name}:\n    cmd: echo {name} > {name}.txt\n    params: [shared]\n    outs: [{name}.txt]\n"
+        for name in ("one", "two")
+    ))  # fmt: skip
+    reproduce(project.path, on_event=lambda _: None)
+    lock = project.path / "dvc.lock"
+    lock.write_text(lock.read_text().rstrip("\n"))  # then the whole file is written anew, not only the entries
+    project.write("params.yaml", "shared: {sizes: [1.5, 3.5]}\n")
+    assert not reproduce(project.path, on_event=lambda _: None).failed
+    assert "&" not in lock.read_text()
+    assert project.yaml("dvc.lock")["stages"]["two"]["params"] == {"params.yaml": {"shared": {"sizes": [1.5, 3.5]}}}
+    assert project.dvc("status").stdout == "Data and pipelines are up to date.\n"
+
+
+def test_a_parameter_that_dvc_refuses_fails_its_own_stage_alone(project: Project) -> None:
+    project.write("params.yaml", "m: {a: 1}\nt: {a: 1, b: 2}\n")
+    project.write("dvc.yaml", "stages:\n" + "".join(
+        f"  {name}:\n    cmd: echo {name} > {name}.txt\n    params: ['{key}']\n    outs: [{name}.txt]\n"
+        for name, key in (("bad", "t.*"), ("good", "m.*"))
+    ))  # fmt: skip
+    summary = reproduce(project.path, keep_going=True, on_event=lambda _: None)
+    assert summary.stages("completed") == ("good",)
+    assert summary.stages("failed") == ("bad",)

@@ -239,7 +239,10 @@ UNREADABLE = {
     "a key twice": (b"a: 1\nb: 2\na: 3\n", ":3: the key 'a' stands twice; remove one of the two"),
     "an inner key twice": (b"a: {b: 1, b: 2}\n", ":1: the key 'b' stands twice; remove one of the two"),
     "a control character": (b"a: 1\nb: \x07\n", ":2:4: the control character U+0007; remove it"),
-    "itself": (b"a: &b {c: *b}\n", ": an alias (*) stands inside what it names (&); write the value out"),
+    "itself": (
+        b"a: &b {c: *b}\n",
+        ": an alias (*) stands inside what it names (&), or lists are nested too deep; write it out",
+    ),
     "no UTF-8": (b"a: \xff\n", ": not UTF-8 text (byte 3); save it as UTF-8"),
     "nothing": (b"", ":1: must be a mapping with suite, datasets and experiments"),
     "a list": (b"- suite\n", ":1: must be a mapping with suite, datasets and experiments"),

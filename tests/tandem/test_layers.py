@@ -147,15 +147,16 @@ def test_no_other_layer_takes_anything_from_the_training_rows():
 @pytest.mark.parametrize("wrong", [3.0, -1.0, 0.5])
 def test_an_embedding_refuses_what_is_no_whole_number_of_its_range(wrong):
     embedding = network((2,), {"embedding": {"size": 3, "units": 1}})
-    embedding.check_rows(np.array([[0.0, 2.0]]), "made: training")
-    embedding.check_rows(np.empty((0, 2)), "made: validation")
-    with pytest.raises(DataError) as caught:
-        embedding.check_rows(np.array([[0.0, 2.0], [1.0, wrong]]), "rows.npy:")
-    assert str(caught.value) == (
-        f"rows.npy: row 2 holds {wrong:g}, embedding_1 takes whole numbers from 0 to 2; correct the row, the layer's "
-        "size, or the data set's standardize (method: none leaves whole numbers as they are)"
-    )
+    embedding.check_rows(np.array([[0.0, 2.0]]), "training")
+    embedding.check_rows(np.empty((0, 2)), "validation")
+    for part, which in (("", "row 2"), ("training", "a training row")):
+        with pytest.raises(DataError) as caught:
+            embedding.check_rows(np.array([[0.0, 2.0], [1.0, wrong]]), part)
+        assert str(caught.value) == (
+            f"{which} holds {wrong:g}, embedding_1 takes whole numbers from 0 to 2; correct the data, the layer's "
+            "size, or the data set's standardize (method: none leaves whole numbers as they are)"
+        )
 
 
 def test_other_layers_take_any_number():
-    network((2,), {"dense": {"units": 3}}).check_rows(np.array([[-1.5, 1e9]]), "made: training")
+    network((2,), {"dense": {"units": 3}}).check_rows(np.array([[-1.5, 1e9]]), "training")

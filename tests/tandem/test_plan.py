@@ -141,7 +141,10 @@ def test_a_plan_edited_into_something_else_is_told_and_written_anew(params, runs
     [
         ("a: [\n", ":2:1: does not parse as YAML"),
         ("\x00", ":1:1: the control character U+0000; remove it"),
-        ("plan: &a {b: *a}\n", ": an alias (*) stands inside what it names (&); write the value out"),
+        (
+            "plan: &a {b: *a}\n",
+            ": an alias (*) stands inside what it names (&), or lists are nested too deep; write it out",
+        ),
     ],
 )
 def test_a_plan_that_is_no_yaml_is_told_and_written_anew(params, runs, text, message):

@@ -53,6 +53,13 @@ def test_predictions_that_differ_by_rounding_have_metrics_that_differ_by_roundin
         assert reach < 0.01 * abs(value) or error == 1e-12, metric
 
 
+def test_far_from_0_no_more_than_a_hundredth_of_an_error_is_rounding():
+    pressure = 101325 + 0.3 * TARGETS  # in pascal; one unit in float32's last place is 0.008
+    assert rounding_reach("rmse", (0.25, 0.28), pressure) == pytest.approx(0.0028)
+    assert rounding_reach("mse", (0.0625, 0.0784), pressure) == pytest.approx(0.000784)
+    assert rounding_reach("r2", (0.1, 0.3), pressure) == pytest.approx(0.009)
+
+
 def test_a_share_and_a_loss_of_classes_are_measured_against_themselves():
     labels = np.array([0, 1, 2, 2])
     assert rounding_reach("accuracy", (0.5, 0.75), labels) == pytest.approx(0.75e-6)

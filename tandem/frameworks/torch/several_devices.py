@@ -221,7 +221,12 @@ class Team:
         return _Member(rank, process, process.stdin, process.stdout)
 
     def make_trainer(self, network: TandemNetwork, rows: Rows, declared: AnyOptimizer, constants: Constants) -> int:
-        """Have each process build the module with its training rows; return the trainer's number."""
+        """Have each process build the module with its training rows; return the trainer's number.
+
+        Raises:
+            TandemError: a process has ended.
+        """
+        self._require_open()
         self._trainers += 1
         with new_directory(self._folder / f"trainer-{self._trainers}") as folder:
             save_array(folder / "features.npy", np.asarray(rows.features))
@@ -248,6 +253,7 @@ class Team:
         Raises:
             TandemError: a process has ended.
         """
+        self._require_open()
         command = {"action": action, "trainer": trainer, **facts}
         if arrays is not None:
             path = self._folder / f"{len(self._sent)}-{action}.npz"
@@ -260,6 +266,12 @@ class Team:
             for member in self._members:
                 member.commands.write(line)
                 member.commands.flush()
+
+    def _require_open(self) -> None:
+        if self._closing.is_set():
+            raise TandemError(
+                f"training.devices: {self._devices}: the devices' processes have ended; start a new process"
+            )
 
     def sweep(self) -> None:
         """Remove the files of commands that each process has followed: all, after an epoch."""

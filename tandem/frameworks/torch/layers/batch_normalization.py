@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 import torch
 from torch import Tensor, nn
 
@@ -25,7 +23,6 @@ class BatchNormalization(nn.Module):
 
     running_mean: Tensor
     running_var: Tensor
-    batch_mean: Tensor
     batch_var: Tensor
 
     def __init__(self, features: int, *, momentum: float, epsilon: float, unbiased: bool) -> None:
@@ -34,15 +31,8 @@ class BatchNormalization(nn.Module):
         self.bias = nn.Parameter(torch.zeros(features))
         self.register_buffer("running_mean", torch.zeros(features))
         self.register_buffer("running_var", torch.ones(features))
-        for name in ("batch_mean", "batch_var"):  # of the batch at hand
-            self.register_buffer(name, torch.zeros(features), persistent=False)
+        self.register_buffer("batch_var", torch.zeros(features), persistent=False)  # of the batch at hand
         self.momentum, self.epsilon, self.unbiased = momentum, epsilon, unbiased
-
-    def train(self, mode: bool = True) -> Self:
-        """Set the mode, and forget the last batch: what a diverged training left there would never go away."""
-        self.batch_mean.zero_()
-        self.batch_var.zero_()
-        return super().train(mode)
 
     def forward(self, values: Tensor) -> Tensor:
         """Normalise values (n, ..., features) over all axes but the last."""
@@ -56,17 +46,18 @@ class BatchNormalization(nn.Module):
             return torch.batch_norm(rows, self.weight, self.bias, *statistics, False, 0.0, self.epsilon, False)
         count = len(rows)
         if count == 1:  # has no unbiased variance
-            self._keep(rows.detach()[0], torch.zeros_like(self.running_var))
+            self.running_mean.mul_(1 - self.momentum).add_(rows.detach()[0], alpha=self.momentum)
+            self.running_var.mul_(1 - self.momentum)
             return torch.batch_norm(rows, self.weight, self.bias, None, None, True, 0.0, self.epsilon, False)
-        # With momentum 1 PyTorch hands over the mean and the unbiased variance that it works out anyway.
-        statistics = self.batch_mean, self.batch_var
-        normalised = torch.batch_norm(rows, self.weight, self.bias, *statistics, True, 1.0, self.epsilon, False)
-        self._keep(self.batch_mean, self.batch_var if self.unbiased else self.batch_var * ((count - 1) / count))
+        # PyTorch's kernel keeps the mean, which is the same for both, and the unbiased variance.
+        variance = self.running_var if self.unbiased else self.batch_var.zero_()
+        statistics = self.running_mean, variance
+        normalised = torch.batch_norm(
+            rows, self.weight, self.bias, *statistics, True, self.momentum, self.epsilon, False
+        )
+        if not self.unbiased:
+            self.running_var.mul_(1 - self.momentum).add_(variance, alpha=(count - 1) / count)
         return normalised
-
-    def _keep(self, mean: Tensor, variance: Tensor) -> None:
-        self.running_mean.lerp_(mean, self.momentum)
-        self.running_var.lerp_(variance, self.momentum)
 
 
 def build(layer: Layer, constants: Constants) -> nn.Module:

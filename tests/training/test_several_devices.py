@@ -260,7 +260,7 @@ def test_a_process_that_does_not_notice_a_dead_one_is_ended(python):
         "try:\n"
         "    several_devices.team_of(3)\n"
         "except TandemError as error:\n"
-        "    print(error)\n"
+        "    print(error, flush=True)\n"
         "(child,) = psutil.Process().children()\n"
         "child.kill()\n"
         f"time.sleep({END_SECONDS})\n"

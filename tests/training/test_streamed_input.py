@@ -25,7 +25,7 @@ from tandem.streaming import StreamedFeatures, StreamedRows, window_sizes
 
 FOLDER = Path(__file__).parent
 sys.path.insert(0, str(FOLDER))
-from streaming_worker import PEAK_COLUMNS, PEAK_ROWS, description, experiment, write_data  # noqa: E402
+from streaming_worker import PEAK_COLUMNS, PEAK_ROWS, description, experiment, write_data  # noqa: E402  (its folder comes first)
 
 MEBIBYTE = 2**20
 SLOW_KERAS = ["numpy", "torch", pytest.param("keras", marks=pytest.mark.slow)]

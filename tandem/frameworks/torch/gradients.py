@@ -63,7 +63,7 @@ class AutogradGradients:
         architecture = self._network.architecture
         loss = batch_loss(architecture, outputs, targets)
         factor = step_factor(architecture, len(targets))
-        # Adds to each parameter's ``grad``; asking autograd.grad for them takes a sixth longer.
+        # Adds to each parameter's ``grad``; asking autograd.grad for them takes longer.
         (loss if factor == 1 else loss * factor).backward()
         return loss.detach(), outputs[0].detach()
 

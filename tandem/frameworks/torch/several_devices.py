@@ -217,7 +217,7 @@ class Team:
         process = subprocess.Popen([*command, str(self._folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         threading.Thread(target=self._watch, args=(rank, process), daemon=True).start()
         assert process.stdin is not None  # noqa: S101  (narrows the type)
-        assert process.stdout is not None  # noqa: S101
+        assert process.stdout is not None  # noqa: S101  (narrows the type)
         return _Member(rank, process, process.stdin, process.stdout)
 
     def make_trainer(self, network: TandemNetwork, rows: Rows, declared: AnyOptimizer, constants: Constants) -> int:

@@ -16,7 +16,7 @@ import numpy as np
 from tandem import metrics
 from tandem.augmentation import draw_transforms
 from tandem.batch_size import choose_batch_size
-from tandem.checkpoints import Checkpoint, Checkpoints
+from tandem.checkpoints import Checkpoint, States
 from tandem.config import Experiment, Training
 from tandem.datasets.source import Rows
 from tandem.fitdata import FitData
@@ -218,7 +218,7 @@ def given_weights(experiment: Experiment, architecture: Architecture) -> dict[st
 def train_replicate(
     session: Session,
     replicate: int,
-    checkpoints: Checkpoints,
+    checkpoints: States,
     *,
     on_epoch: Callable[[Progress], None] | None = None,
     on_resume: Callable[[str, int], None] | None = None,

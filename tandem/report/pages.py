@@ -27,6 +27,7 @@ from tandem.report.folds import draw_folds, folds_section
 from tandem.report.parity import parity_section
 from tandem.report.pruning import draw_pruning, pruning_section
 from tandem.report.samples import Sample
+from tandem.report.search import SearchInputs
 from tandem.report.templating import page_environment
 
 
@@ -56,6 +57,7 @@ class PageInputs:
     following: Link | None = None
     diagnosis: DiagnosisRecord | None = None  # of the learning curves
     ladder: LadderRecord | None = None  # of parity
+    search: SearchInputs | None = None  # whose winners, refitted, are the page's runs
 
 
 @dataclass(frozen=True)

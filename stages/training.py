@@ -9,7 +9,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,37 +64,48 @@ def tell_progress(facts: Mapping[str, Any]) -> None:
 
 def _checkpoints(name: str, session: Session) -> Checkpoints:
     """Open the checkpoints of exactly this training: its settings, data, code and versions."""
-    import numpy
-
-    import tandem
-    from tandem.checkpoints import SAVE_SECONDS, Checkpoints, digest_of, file_digest
-    from tandem.fitdata import fit_digest
+    from tandem.checkpoints import SAVE_SECONDS, Checkpoints, file_digest
 
     experiment, framework = session.experiment, session.framework
-    library = Path(tandem.__file__).parent
-    code = [
-        Path(__file__),
-        *library.glob("*.py"),
-        *library.glob("layers/*.py"),
-        *library.glob("frameworks/*.py"),
-        *library.glob(f"frameworks/{framework.NAME}/**/*.py"),
-    ]
-    facts = {
-        "experiment": experiment.model_dump(mode="json"),
+    more = {
         "batch size": session.batch_size,
         "weights": file_digest(Path(experiment.weights_file)) if experiment.weights_file else None,
-        "data": fit_digest(paths.fit(experiment.dataset), paths.scaler(experiment.dataset)),
-        "versions": framework.versions(),
-        "machine": platform.machine(),
-        "numpy": numpy.__version__,
-        "python": platform.python_version(),
     }
     given = os.environ.get(_SAVE_SECONDS_VARIABLE, str(SAVE_SECONDS))
     try:
         seconds = float(given)
     except ValueError:
         raise ParameterError(f"{_SAVE_SECONDS_VARIABLE}: '{given}' is no number of seconds; unset it") from None
-    return Checkpoints(paths.checkpoints(name, framework.NAME), digest_of(facts, code), seconds)
+    return Checkpoints(paths.checkpoints(name, framework.NAME), result_key(experiment, framework, more), seconds)
+
+
+def result_key(experiment: Experiment, framework: Framework, more: Mapping[str, Any], code: Sequence[str] = ()) -> str:
+    """Return a digest of what a result depends on: settings, data, code and versions.
+
+    Args:
+        experiment: whose settings and data count.
+        framework: whose code and versions count.
+        more: other facts (JSON).
+        code: patterns of more source files below the package tandem.
+    """
+    import numpy
+
+    import tandem
+    from tandem.checkpoints import digest_of
+    from tandem.fitdata import fit_digest
+
+    library = Path(tandem.__file__).parent
+    patterns = ("*.py", "layers/*.py", "frameworks/*.py", f"frameworks/{framework.NAME}/**/*.py", *code)
+    facts = {
+        "experiment": experiment.model_dump(mode="json"),
+        "data": fit_digest(paths.fit(experiment.dataset), paths.scaler(experiment.dataset)),
+        "versions": framework.versions(),
+        "machine": platform.machine(),
+        "numpy": numpy.__version__,
+        "python": platform.python_version(),
+        **more,
+    }
+    return digest_of(facts, [Path(__file__), *(path for pattern in patterns for path in library.glob(pattern))])
 
 
 def _train_replicates(session: Session, checkpoints: Checkpoints) -> Iterator[Trained]:

@@ -179,7 +179,10 @@ def search_deployment(params: Params) -> RunnerDeployment:
         search, name="search", description=_description(search), entrypoint_type=EntrypointType.MODULE_PATH
     )
     frameworks = [framework for name in params.searches for framework in search_frameworks(params, name)]
-    choices = {"search": list(params.searches), "frameworks": list(dict.fromkeys(frameworks))}
+    choices: dict[str, list[str]] = {
+        "search": list(params.searches),
+        "frameworks": list(dict.fromkeys(frameworks)),
+    }
     deployment._parameter_openapi_schema = form_schema(deployment._parameter_openapi_schema, choices)
     return deployment
 

@@ -67,8 +67,8 @@ class PlainDisplay:
                 told = (search.leaders[:1], int(10 * (search.share or 0)))
                 if self._told.get(stage) != told:
                     self._told[stage] = told
-                    line = f"{stage}  {describe_progress(values)}  {_best_parameters(search)}".rstrip()
-                    self._console.print(Text(_clean(line)), soft_wrap=True)
+                    words = f"{stage}  {describe_progress(values)}  {_best_parameters(search)}".rstrip()
+                    self._console.print(Text(_clean(words)), soft_wrap=True)
             case Notice(text):
                 self._console.print(Text(_clean(text)), soft_wrap=True)
 

@@ -9,7 +9,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,14 +79,14 @@ def _checkpoints(name: str, session: Session) -> Checkpoints:
     return Checkpoints(paths.checkpoints(name, framework.NAME), result_key(experiment, framework, more), seconds)
 
 
-def result_key(experiment: Experiment, framework: Framework, more: Mapping[str, Any], code: Sequence[str] = ()) -> str:
+def result_key(experiment: Experiment, framework: Framework, more: Mapping[str, Any], code: Iterable[Path] = ()) -> str:
     """Return a digest of what a result depends on: settings, data, code and versions.
 
     Args:
         experiment: whose settings and data count.
         framework: whose code and versions count.
         more: other facts (JSON).
-        code: patterns of more source files below the package tandem.
+        code: more source files.
     """
     import numpy
 
@@ -95,7 +95,7 @@ def result_key(experiment: Experiment, framework: Framework, more: Mapping[str, 
     from tandem.fitdata import fit_digest
 
     library = Path(tandem.__file__).parent
-    patterns = ("*.py", "layers/*.py", "frameworks/*.py", f"frameworks/{framework.NAME}/**/*.py", *code)
+    patterns = ("*.py", "layers/*.py", "frameworks/*.py", f"frameworks/{framework.NAME}/**/*.py")
     facts = {
         "experiment": experiment.model_dump(mode="json"),
         "data": fit_digest(paths.fit(experiment.dataset), paths.scaler(experiment.dataset)),
@@ -105,7 +105,7 @@ def result_key(experiment: Experiment, framework: Framework, more: Mapping[str, 
         "python": platform.python_version(),
         **more,
     }
-    return digest_of(facts, [Path(__file__), *(path for pattern in patterns for path in library.glob(pattern))])
+    return digest_of(facts, [Path(__file__), *code, *(path for pattern in patterns for path in library.glob(pattern))])
 
 
 def _train_replicates(session: Session, checkpoints: Checkpoints) -> Iterator[Trained]:

@@ -97,12 +97,15 @@ class Workspace:
             assert done.returncode == 0, done.stderr
 
 
-def make_workspace(folder: Path, *, suite: tuple[str, ...] = (), repository: bool = False) -> Workspace:
+def make_workspace(
+    folder: Path, *, suite: tuple[str, ...] = (), searches: str = "", repository: bool = False
+) -> Workspace:
     """Copy the product's files into an empty folder, with every experiment in miniature.
 
     Args:
         folder: to be made.
         suite: experiments that run; none: those of the committed suite.
+        searches: the searches that are declared, in YAML, in place of the committed ones; none of them runs.
         repository: also make it a git and DVC repository with one commit.
     """
     root = folder / "project"
@@ -113,6 +116,7 @@ def make_workspace(folder: Path, *, suite: tuple[str, ...] = (), repository: boo
         shutil.copytree(REPOSITORY / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     (root / "reports").mkdir()
     params = miniature(without_others((root / "params.yaml").read_text(encoding="utf-8"), {*suite, *BASE}))
+    params += f"\nsearches:\n{searches}" if searches else ""
     if suite:
         params = re.sub(r"(?m)^  experiments: \[.*\]$", f"  experiments: [{', '.join(suite)}]", params, count=1)
     (root / "params.yaml").write_text(params, encoding="utf-8")
@@ -137,8 +141,9 @@ def divide_into_folds(workspace: Workspace, dataset: str, split: str) -> None:
 def without_others(params: str, kept: set[str]) -> str:
     """Leave the experiments out of a params.yaml that are not kept, with the suites that would be left empty.
 
-    Those that are kept, and all else, stay as they are written.
+    Those that are kept, and all else but the searches, stay as they are written.
     """
+    params = re.sub(r"(?ms)^searches:\n.*?(?=^[a-z#]|\Z)", "", params)
     head, experiments = params.split("\nexperiments:\n")
     blocks = re.split(r"(?m)(?=^  [a-z0-9-]+:$)", experiments)
     blocks = [block for block in blocks if not (name := re.match(r"  ([a-z0-9-]+):\n", block)) or name[1] in kept]
@@ -149,7 +154,7 @@ def without_others(params: str, kept: set[str]) -> str:
         re.sub(r"(?m)^      - ([a-z0-9-]+)\n", lambda line: line[0] if line[1] in kept else "", entry)
         for entry in entries
     ]
-    listed = [entry for entry in listed if "experiments:\n    frameworks" not in entry]
+    listed = [entry for entry in listed if "experiments:\n    frameworks" not in entry and "searches:" not in entry]
     return f"{before}\nsuites:\n{''.join(listed)}\ndatasets:\n{after}\nexperiments:\n{''.join(blocks)}"
 
 

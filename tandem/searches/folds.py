@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tandem.config import KFold, Standardize
+from tandem.config import KFold, Protocol, ScoredFolds, Standardize
 from tandem.datasets.source import Rows
 from tandem.errors import DataError
 from tandem.fitdata import load_scaler, typed_targets
@@ -85,7 +85,7 @@ class SearchFolds:
         return fitted.model_copy(update={"fill": fill})
 
 
-def load_folds(fit: Path, scaler: Path, protocol: KFold | None) -> SearchFolds:
+def load_folds(fit: Path, scaler: Path, protocol: Protocol) -> SearchFolds:
     """Load the rows of a data set's first fold and divide its training rows.
 
     Rows with the same features come into the same fold where the data set keeps such rows together.
@@ -93,7 +93,7 @@ def load_folds(fit: Path, scaler: Path, protocol: KFold | None) -> SearchFolds:
     Args:
         fit: the folder that ``split`` wrote.
         scaler: the folder that ``standardize`` wrote.
-        protocol: how the training rows are divided; None: a hold-out search.
+        protocol: of the search.
 
     Raises:
         DataError: a file is missing or damaged, the rows cannot be divided so, or no row is left to score on.
@@ -104,8 +104,9 @@ def load_folds(fit: Path, scaler: Path, protocol: KFold | None) -> SearchFolds:
         _rows(Rows(features, targets), load_array(fit / "folds" / "0" / f"{part}.npy")) for part in ("train", "valid")
     )
     divided: tuple[Fold, ...] = ()
-    if protocol is not None:
-        parts = divide(train, _rows(train, slice(0)), protocol, keep_together=description.duplicates == "keep-together")
+    if isinstance(protocol, ScoredFolds):
+        split = KFold.model_validate(protocol.model_dump())
+        parts = divide(train, _rows(train, slice(0)), split, keep_together=description.duplicates == "keep-together")
         train, divided = parts.fit, parts.folds
     elif not len(valid):
         raise DataError(f"{fit}: no validation rows to score settings on; declare protocol: {{method: k-fold}}")

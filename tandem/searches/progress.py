@@ -57,15 +57,13 @@ def share_done(trials: int, trials_limit: int | None, epochs: int, epochs_limit:
     return min(1.0, max(shares)) if shares else None
 
 
-def leaders_of(trials: Sequence[Trial], *, higher_is_better: bool) -> tuple[Leader, ...]:
-    """Return the best finished trials, best first; of equal ones the earlier."""
-    ended = [
-        Leader(trial=trial.number, value=trial.value, parameters=trial.parameters)
-        for trial in trials
-        if trial.state == "finished" and trial.value is not None
-    ]
+def with_trial(leaders: Sequence[Leader], trial: Trial, *, higher_is_better: bool) -> tuple[Leader, ...]:
+    """Return the best trials, best first, with another one taken in; of equal ones the earlier is better."""
+    if trial.state != "finished" or trial.value is None:
+        return tuple(leaders)
     sign = -1 if higher_is_better else 1
-    return tuple(sorted(ended, key=lambda leader: (sign * leader.value, leader.trial))[:LEADERS])
+    more = [*leaders, Leader(trial=trial.number, value=trial.value, parameters=trial.parameters)]
+    return tuple(sorted(more, key=lambda leader: (sign * leader.value, leader.trial))[:LEADERS])
 
 
 def read_progress(values: Mapping[str, Any]) -> SearchProgress | None:

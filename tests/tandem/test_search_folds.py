@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tandem.config import KFold, Standardize
+from tandem.config import ScoredFolds, ScoredHoldout, Standardize
 from tandem.datasets import Rows
 from tandem.errors import DataError
 from tandem.records import DataDescription, FoldRows, write_record
@@ -16,7 +16,7 @@ from tandem.searches.folds import load_folds
 from tandem.storage import save_array
 
 TRAIN, VALID = np.arange(5, 45), np.arange(5)
-PROTOCOL = KFold(method="k-fold", folds=4, seed=3)
+PROTOCOL, HOLDOUT = ScoredFolds(method="k-fold", folds=4, seed=3), ScoredHoldout(method="holdout")
 
 
 def write_fit(
@@ -80,7 +80,7 @@ def test_the_folds_are_drawn_by_their_seed(tmp_path, rows):
 
 
 def test_a_hold_out_search_takes_the_data_sets_own_parts_and_scaler(tmp_path, rows):
-    folds = load_folds(*write_fit(tmp_path, rows), None)
+    folds = load_folds(*write_fit(tmp_path, rows), HOLDOUT)
     data = folds.load(0, "float64")
     assert folds.rows == (FoldRows(repeat=0, train=40, valid=5),)
     assert data.train.targets.tolist() == TRAIN.tolist()
@@ -90,7 +90,7 @@ def test_a_hold_out_search_takes_the_data_sets_own_parts_and_scaler(tmp_path, ro
 
 def test_without_validation_rows_a_hold_out_search_has_nothing_to_score_on(tmp_path, rows):
     with pytest.raises(DataError, match="no validation rows to score settings on"):
-        load_folds(*write_fit(tmp_path, rows, valid=np.arange(0)), None)
+        load_folds(*write_fit(tmp_path, rows, valid=np.arange(0)), HOLDOUT)
 
 
 def test_missing_values_are_filled_from_the_rows_that_a_fold_trains_on(tmp_path, rows):

@@ -1243,7 +1243,7 @@ def _search_mistakes(plain: Mapping[str, Any], good_datasets: Mapping[str, Datas
         data = _described(dataset.source) if dataset is not None else None
         if search is None or experiment is None or dataset is None or data is None:
             continue
-        if list(_experiment_mistakes((), experiments[varied], dataset)):
+        if list(_experiment_mistakes((), experiments[search.experiment], dataset)):
             continue  # told where it is declared
         yield from _fold_mistakes((*place, "protocol"), _mapping(declared, "protocol"), _training_rows(dataset))
         from tandem.searches.mistakes import search_mistakes  # imported by what checks searches, not by what trains

@@ -101,12 +101,6 @@ class Suite(Declared):
         min_length=1, description="Each is compared with every other; differences are later minus earlier."
     )
 
-    @model_validator(mode="after")
-    def _something_runs(self) -> Self:
-        if not self.experiments and not self.searches:
-            raise PydanticCustomError("inconsistent", "a suite takes at least one of experiments and searches")
-        return self
-
 
 class Holdout(Declared):
     """A random test part, then a random validation part of what is left (scikit-learn's train_test_split)."""
@@ -664,7 +658,7 @@ def _read_entry(path: Path, section: str, name: str, kind: type[Entry]) -> Entry
 
 def params_schema() -> dict[str, Any]:
     """Return the JSON Schema of params.yaml, for editors."""
-    schema = _with_names_of_layers(Params.model_json_schema())
+    schema = _with_strategies(_with_names_of_layers(Params.model_json_schema()))
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "params.yaml of Tandem"
     return schema
@@ -680,6 +674,26 @@ def _with_names_of_layers(schema: dict[str, Any]) -> dict[str, Any]:
         if definition.get("title") == "Declaration":
             definition["title"] = name
     return named
+
+
+def _with_strategies(schema: dict[str, Any]) -> dict[str, Any]:
+    """Spell out the settings of each strategy, which are not known where searches are read."""
+    from tandem.searches import strategies
+
+    mapping: dict[str, str] = {}
+    for name in strategies.strategy_names():
+        own = strategies.declaration(name).model_json_schema()
+        title = f"{_camel(name)}Strategy"
+        properties = {"name": {"const": name, "title": "Name", "type": "string"}, **own.get("properties", {})}
+        schema["$defs"][title] = {**own, "properties": properties, "required": ["name"], "title": title}
+        mapping[name] = f"#/$defs/{title}"
+    del schema["$defs"]["StrategyDeclaration"]
+    one_of = [{"$ref": reference} for reference in mapping.values()]
+    schema["$defs"]["Search"]["properties"]["strategy"]["anyOf"] = [
+        {"enum": list(mapping), "type": "string"},
+        {"discriminator": {"mapping": mapping, "propertyName": "name"}, "oneOf": one_of, "type": "object"},
+    ]
+    return schema
 
 
 def _camel(kind: str) -> str:
@@ -907,6 +921,8 @@ def _inconsistencies(plain: dict[str, Any]) -> Iterator[Inconsistency]:
         frameworks = suite.get("frameworks") if isinstance(suite, dict) else None
         if isinstance(frameworks, list) and len(set(map(str, frameworks))) < len(frameworks):
             yield (*suite_place, "frameworks"), f"{frameworks} names a framework twice; remove one of the two"
+        if isinstance(suite, dict) and not suite.get("experiments") and not suite.get("searches"):
+            yield (*suite_place, "experiments"), "nothing runs; name at least one experiment, or under searches a search"
         yield from _unable_frameworks(suite_place, suite, experiments, good_datasets)
         yield from _unable_to_search(suite_place, suite, plain)
 
@@ -1258,7 +1274,7 @@ def _search_mistakes(plain: Mapping[str, Any], good_datasets: Mapping[str, Datas
         data = _described(dataset.source) if dataset is not None else None
         if search is None or experiment is None or dataset is None or data is None:
             continue
-        if list(_experiment_mistakes((), experiments[varied], dataset)):
+        if list(_experiment_mistakes((), experiments[search.experiment], dataset)):
             continue  # told where it is declared
         yield from _fold_mistakes((*place, "protocol"), _mapping(declared, "protocol"), _training_rows(dataset))
         from tandem.searches.mistakes import search_mistakes  # imported by what checks searches, not by what trains

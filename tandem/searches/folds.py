@@ -13,11 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-<<<<<<< HEAD
 from tandem.config import KFold, Protocol, ScoredFolds, Standardize
-=======
-from tandem.config import KFold, Standardize
->>>>>>> main
 from tandem.datasets.source import Rows
 from tandem.errors import DataError
 from tandem.fitdata import load_scaler, typed_targets
@@ -89,11 +85,7 @@ class SearchFolds:
         return fitted.model_copy(update={"fill": fill})
 
 
-<<<<<<< HEAD
 def load_folds(fit: Path, scaler: Path, protocol: Protocol) -> SearchFolds:
-=======
-def load_folds(fit: Path, scaler: Path, protocol: KFold | None) -> SearchFolds:
->>>>>>> main
     """Load the rows of a data set's first fold and divide its training rows.
 
     Rows with the same features come into the same fold where the data set keeps such rows together.
@@ -101,11 +93,7 @@ def load_folds(fit: Path, scaler: Path, protocol: KFold | None) -> SearchFolds:
     Args:
         fit: the folder that ``split`` wrote.
         scaler: the folder that ``standardize`` wrote.
-<<<<<<< HEAD
         protocol: of the search.
-=======
-        protocol: how the training rows are divided; None: a hold-out search.
->>>>>>> main
 
     Raises:
         DataError: a file is missing or damaged, the rows cannot be divided so, or no row is left to score on.
@@ -116,14 +104,9 @@ def load_folds(fit: Path, scaler: Path, protocol: KFold | None) -> SearchFolds:
         _rows(Rows(features, targets), load_array(fit / "folds" / "0" / f"{part}.npy")) for part in ("train", "valid")
     )
     divided: tuple[Fold, ...] = ()
-<<<<<<< HEAD
     if isinstance(protocol, ScoredFolds):
         split = KFold.model_validate(protocol.model_dump())
         parts = divide(train, _rows(train, slice(0)), split, keep_together=description.duplicates == "keep-together")
-=======
-    if protocol is not None:
-        parts = divide(train, _rows(train, slice(0)), protocol, keep_together=description.duplicates == "keep-together")
->>>>>>> main
         train, divided = parts.fit, parts.folds
     elif not len(valid):
         raise DataError(f"{fit}: no validation rows to score settings on; declare protocol: {{method: k-fold}}")

@@ -93,7 +93,7 @@ def test_the_check_sees_imports_inside_functions_and_of_names(tmp_path):
 
 LIGHT = (
     "tandem.config", "tandem.plan", "tandem.training", "tandem.evaluation", "tandem.prediction", "tandem.report.pages",
-    "dvcgraph.schedule", "flows.command_line", "flows.devices", "flows.publishing", "flows.report_server",
+    "tandem.sklearn", "dvcgraph.schedule", "flows.command_line", "flows.devices", "flows.publishing", "flows.report_server",
     *(f"stages.{path.stem}" for path in modules("stages") if path.stem != "__init__"),
 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Uses the estimators in one framework and prints what came of it as JSON: FRAMEWORK; or FRAMEWORK check CLASS."""
+"""Uses the estimators and prints what came of it as JSON: FRAMEWORK, FRAMEWORK jobs, or FRAMEWORK check CLASS."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import warnings
 
 import numpy as np
 import pandas as pd
+from joblib.externals.loky import get_reusable_executor
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.exceptions import ConvergenceWarning
@@ -143,8 +144,23 @@ def checked(framework: str, name: str) -> list[dict]:
     ]  # fmt: skip
 
 
+def jobs(framework: str) -> dict[str, list[float]]:
+    """Search in this process and in two of joblib's; return the scores of each."""
+    X, _, labels = data()
+    grid = {"learning_rate": [1e-3, 0.03]}
+    scores = {}
+    for count in (1, 2):
+        search = GridSearchCV(classifier(framework), grid, cv=3, n_jobs=count).fit(X, labels)
+        scores[str(count)] = [*search.cv_results_["mean_test_score"].tolist(), search.score(X, labels)]
+    get_reusable_executor().shutdown(wait=True)
+    return scores
+
+
 def main() -> None:
     framework, *more = sys.argv[1:]
+    if more == ["jobs"]:
+        print(json.dumps(jobs(framework)))
+        return
     if more:
         print(json.dumps(checked(framework, more[1])))
         return

@@ -97,6 +97,14 @@ def test_both_frameworks_predict_the_same_up_to_float32_rounding(found, name):
     np.testing.assert_allclose(torch, keras, rtol=1e-4, atol=1e-5 * np.abs(keras).max())
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_search_in_two_processes_of_joblibs_finds_what_one_finds(worker, framework):
+    scores = worker(framework, "jobs")
+    assert scores["2"] == scores["1"]
+    assert len(scores["1"]) == 3
+
+
 # -------------------------------------------------------------------------------------------- the tutorial
 
 

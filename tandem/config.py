@@ -500,6 +500,7 @@ def parse_at(place: tuple[str, ...], kind: type[Entry], declared: Any) -> Entry:
         ParameterError: every mistake, one a line, as "place below the part: what is wrong".
     """
     plain: Any = _plain(declared)
+    problems: list[Any] = []
     try:
         return kind.model_validate_json(json.dumps(plain, default=str))
     except ValidationError as error:

@@ -181,7 +181,7 @@ def _model(given: Mapping[str, Any], shape: tuple[int, ...]) -> Any:
         return model
     if not isinstance(hidden, list) or not all(type(width) is int and width > 0 for width in hidden):
         raise EstimatorError(f"hidden: {hidden!r}: must be widths, whole numbers above 0, like (30, 30); () for none")
-    flat = [{"flatten": {}}] if len(shape) > 1 else []
+    flat: list[dict[str, Any]] = [{"flatten": {}}] if len(shape) > 1 else []
     return {
         "sequential": [*flat, *({"dense": {"units": width, "activation": given["activation"]}} for width in hidden)]
     }
@@ -208,8 +208,8 @@ def _training(given: Mapping[str, Any], seed: int) -> dict[str, Any]:
             own = next((parameter for parameter, setting in _OWN.items() if setting == key), None)
             hint = f"it is the parameter {own}" if own else suggest(key, _MORE)
             raise EstimatorError(f"training: unknown key '{key}'; {hint}")
-    own = {setting: given[parameter] for parameter, setting in _OWN.items() if parameter != "random_state"}
-    return {**more, **own, "seed": seed}
+    settings = {setting: given[parameter] for parameter, setting in _OWN.items() if parameter != "random_state"}
+    return {**more, **settings, "seed": seed}
 
 
 def _in_parameters(line: str, built: bool) -> str:

@@ -31,7 +31,7 @@ from tandem.training import Trained
 _SEEDS = 2**31
 
 
-class TandemEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class TandemEstimator(BaseEstimator):
     """What both estimators are: parameters, a fit and its record.
 
     Parameters are checked by ``fit``. Rows have equal weight: ``fit`` takes no ``sample_weight``. ``X`` is dense and
@@ -183,7 +183,7 @@ class TandemEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
         return self.network_.predict(validate_data(self, X, reset=False, dtype=np.float64))
 
 
-class TandemClassifier(ClassifierMixin, TandemEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class TandemClassifier(ClassifierMixin, TandemEstimator):
     """A network that tells classes apart; labels may be of any type that sorts.
 
     Parameters and attributes are those of :class:`TandemEstimator`, and ``classes_``: the labels, sorted.
@@ -215,7 +215,7 @@ class TandemClassifier(ClassifierMixin, TandemEstimator):  # type: ignore[misc] 
         return self._outputs(X)
 
 
-class TandemRegressor(RegressorMixin, TandemEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class TandemRegressor(RegressorMixin, TandemEstimator):
     """A network that predicts a number; parameters and attributes are those of :class:`TandemEstimator`."""
 
     task = "regression"

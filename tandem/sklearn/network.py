@@ -49,7 +49,9 @@ class FittedNetwork:
             DataError: the network does not take the rows.
         """
         architecture = _architecture(self.architecture)
-        features = Scaler.model_validate_json(self.scaler).transform(rows.reshape(len(rows), *architecture.input_shape))
+        samples = rows.reshape(len(rows), *architecture.input_shape)
+        # In float32 a row's numbers would depend on which rows stand beside it.
+        features = Scaler.model_validate_json(self.scaler).transform(samples, "float64")
         architecture.check_rows(features)
         with process.TURN:
             framework = process.framework_for(self.framework, self.threads, training=False)

@@ -116,7 +116,6 @@ def train(name: str, architecture: Architecture, experiment: Experiment, data: F
             trained = train_replicate(session, 0, None)
         finally:
             session.drop_rows()
-        _networks.get((name, experiment.constants, write_architecture(architecture)), lambda: session.network)
         return trained
 
 
@@ -134,6 +133,6 @@ def _session_key(name: str, architecture: Architecture, experiment: Experiment, 
 
 
 def network_for(framework: Framework, architecture: Architecture, constants: Constants) -> Any:
-    """Return a network of this architecture, with any weights; to be used while :data:`TURN` is held."""
+    """Return a network of this architecture in float64, with any weights; to be used while :data:`TURN` is held."""
     key = (framework.NAME, constants, write_architecture(architecture))
-    return _networks.get(key, lambda: framework.build(architecture, seed=0, constants=constants))
+    return _networks.get(key, lambda: framework.build(architecture, seed=0, constants=constants, dtype="float64"))

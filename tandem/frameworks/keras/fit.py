@@ -13,7 +13,7 @@ from tandem.datasets.source import Rows
 from tandem.frameworks.keras.augmentation import transform_images
 from tandem.frameworks.keras.input import StreamedInput
 from tandem.frameworks.keras.losses import batch_losses, sample_metrics
-from tandem.frameworks.keras.network import load_weights, named_variables, number_type, weights
+from tandem.frameworks.keras.network import default_type, load_weights, named_variables, number_type, weights
 from tandem.frameworks.keras.optimizers import clipped, make_optimizer
 from tandem.models import Constants, penalties
 from tandem.optimizers import AnyOptimizer
@@ -44,8 +44,9 @@ class KerasTrainer:
 
     def __init__(self, model: keras.Model, rows: Rows, declared: AnyOptimizer, constants: Constants) -> None:
         self._model = model
-        self._optimizer = make_optimizer(declared, constants)
-        self._optimizer.build(model.trainable_variables)
+        with default_type(number_type(model)):
+            self._optimizer = make_optimizer(declared, constants)
+            self._optimizer.build(model.trainable_variables)
         self._clip_norm = declared.clip_norm
         declared_penalties = penalties(model.architecture)
         names = {id(variable): name for name, variable in named_variables(model).items()}

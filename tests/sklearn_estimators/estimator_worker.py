@@ -97,6 +97,7 @@ def fitted(framework: str) -> dict:
     first = classifier(framework).fit(X, labels)
     again, other = clone(first).fit(X, labels), classifier(framework, random_state=1).fit(X, labels)
     pickled = pickle.dumps(first)
+    scores = cross_val_score(classifier(framework), X, labels, cv=3).tolist()
     reader = Reader(pickled)
     read = reader.load()
     process._networks._kept.clear()  # as in another process
@@ -104,7 +105,8 @@ def fitted(framework: str) -> dict:
     fresh = clone(first).fit(X, labels)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", ConvergenceWarning)
-        diverged = TandemRegressor(framework=framework, optimizer="sgd", learning_rate=1e6, epochs=30).fit(X, values)
+        settings = {"optimizer": "sgd", "learning_rate": 1e6, "epochs": 30, "batch_size": ROWS}
+        diverged = TandemRegressor(framework=framework, **settings).fit(X, values)
     return {
         "values": regressor.predict(X).tolist(),
         "valid epochs": len(regressor.history_["valid_loss"]),
@@ -118,7 +120,7 @@ def fitted(framework: str) -> dict:
         "fresh": fresh.predict_proba(X).tolist(),
         "read": read.predict_proba(X).tolist(),
         "pickled": sorted(reader.packages),
-        "cross_val_score": cross_val_score(classifier(framework), X, labels, cv=3).tolist(),
+        "cross_val_score": scores,
         "diverged": [diverged.outcome_, *(str(warning.message) for warning in told)],
         "finite": bool(np.isfinite(diverged.predict(X)).all()),
     }

@@ -31,6 +31,9 @@ _CONVENIENCES = ("matplotlib", "pandas", "sklearn")  # Keras imports them where 
 class Trainer(Protocol):
     """A network with its optimiser and its training rows, ready to train epochs."""
 
+    def take_rows(self, rows: Rows) -> None:
+        """Take other training rows; before the next epoch comes :meth:`restart` or :meth:`load_state`."""
+
     def restart(self, initial: Mapping[str, np.ndarray]) -> None:
         """Begin again with other weights, by "layer/parameter", and an optimiser without memory."""
 

@@ -93,6 +93,7 @@ def test_the_check_sees_imports_inside_functions_and_of_names(tmp_path):
 
 LIGHT = (
     "tandem.config", "tandem.plan", "tandem.training", "tandem.evaluation", "tandem.prediction", "tandem.report.pages",
+    "tandem.sklearn",
     "dvcgraph.schedule", "flows.command_line", "flows.devices", "flows.publishing", "flows.report_server",
     *(f"stages.{path.stem}" for path in modules("stages") if path.stem != "__init__"),
 )  # fmt: skip
@@ -142,6 +143,7 @@ OWN_FUNCTIONS: dict[str, dict[str, str]] = {
     "keras": {
         "fit.model_outputs": "a Keras model with one output gives it bare",
         "losses.batch_losses": "an XLA program sums losses up over its batches",
+        "network.default_type": "an optimiser's learning rate has it; PyTorch's is a Python number",
         "network.carry": "a functional model and a subclassed one are wired alike; PyTorch has one way",
         "network.number_type": "a Keras model does not tell it",
         "network.named_variables": "Keras's variables are in Keras's layout",

@@ -29,7 +29,7 @@ from tandem.weight_file import read_weights
 
 _SEED_RANGE = 2**31
 DROPOUT_STREAM, _ORDER_STREAM, _AUGMENTATION_STREAM = 1, 2, 3
-_PROBE_ROWS = 512  # training rows over which gradient norms are taken
+PROBE_ROWS = 512  # training rows over which gradient norms are taken
 
 Clock = Callable[[], float]
 
@@ -166,7 +166,7 @@ class Session:
         self.batch_size = batch_size or choose_batch_size(self.framework, self.architecture, experiment, data.train)
         adapted = adapted_weights(self.architecture, data.train.features)
         self._given = {**adapted, **given_weights(experiment, self.architecture)}
-        self._probe = Rows(data.train.features[:_PROBE_ROWS], data.train.targets[:_PROBE_ROWS])
+        self._probe = Rows(data.train.features[:PROBE_ROWS], data.train.targets[:PROBE_ROWS])
 
     def take(self, experiment: Experiment, data: FitData) -> None:
         """Train on other rows, with other settings, from now on; what was compiled is kept for rows of the same shape.
@@ -210,12 +210,17 @@ class Session:
         if not self._records_norms:
             return {}
         _, gradients = self.framework.gradients(self.network, self._probe)
-        squares: dict[str, float] = {}
-        with np.errstate(all="ignore"):  # a diverged network has no finite gradients
-            for name, gradient in gradients.items():
-                layer = name.partition("/")[0]
-                squares[layer] = squares.get(layer, 0.0) + float(np.square(gradient, dtype=np.float64).sum())
-        return {layer: math.sqrt(square) for layer, square in squares.items()}
+        return layer_norms(gradients)
+
+
+def layer_norms(gradients: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Return the Euclidean norm of each layer's gradients, given by "layer/parameter"."""
+    squares: dict[str, float] = {}
+    with np.errstate(all="ignore"):  # a diverged network has no finite gradients
+        for name, gradient in gradients.items():
+            layer = name.partition("/")[0]
+            squares[layer] = squares.get(layer, 0.0) + float(np.square(gradient, dtype=np.float64).sum())
+    return {layer: math.sqrt(square) for layer, square in squares.items()}
 
 
 def adapted_weights(architecture: Architecture, features: np.ndarray) -> dict[str, np.ndarray]:
@@ -316,7 +321,15 @@ def train_replicate(
     keep_best = declared.checkpoint == "best" or run.outcome == "diverged"
     weights = best if keep_best else framework.weights(network)
     kept_epoch = run.best_epoch if keep_best else run.epoch
-    return _result(run, weights, _record(run, session, replicate, kept_epoch), resumed is not None)
+    return finish(
+        run,
+        weights,
+        experiment,
+        replicate=replicate,
+        fold=session.fold,
+        kept_epoch=kept_epoch,
+        resumed=resumed is not None,
+    )
 
 
 def _state_with(trainer: Trainer, kept: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
@@ -390,20 +403,28 @@ def _progress(run: Run, session: Session, replicate: int) -> Progress:
     )
 
 
-def _record(run: Run, session: Session, replicate: int, kept_epoch: int) -> ReplicateRecord:
+def finish(
+    run: Run,
+    weights: Mapping[str, np.ndarray],
+    experiment: Experiment,
+    *,
+    replicate: int,
+    fold: int | None,
+    kept_epoch: int,
+    resumed: bool,
+) -> Trained:
+    """Return the result of a training that has ended.
+
+    Args:
+        run: what was noted of its epochs.
+        weights: that are kept.
+        experiment: its settings.
+        replicate: its number.
+        fold: on whose rows it trained; None with a single validation part.
+        kept_epoch: whose weights are kept; 0: the initial ones.
+        resumed: it went on from a checkpoint.
+    """
     outcome: Any = run.outcome
-    return ReplicateRecord(
-        replicate=replicate,
-        fold=session.fold,
-        seed=session.experiment.training.seed + replicate,
-        outcome=outcome,
-        epochs=run.epoch,
-        kept_epoch=kept_epoch,
-        explanation=run.stopped,
-    )
-
-
-def _result(run: Run, weights: Mapping[str, np.ndarray], record: ReplicateRecord, resumed: bool) -> Trained:
     columns = {name: tuple(_finite(value) for value in values) for name, values in run.columns.items()}
     return Trained(
         weights=weights,
@@ -415,11 +436,19 @@ def _result(run: Run, weights: Mapping[str, np.ndarray], record: ReplicateRecord
                 layer: tuple(_finite(norm) for norm in norms) for layer, norms in run.gradient_norms.items()
             },
         ),
-        record=record,
+        record=ReplicateRecord(
+            replicate=replicate,
+            fold=fold,
+            seed=experiment.training.seed + replicate,
+            outcome=outcome,
+            epochs=run.epoch,
+            kept_epoch=kept_epoch,
+            explanation=run.stopped,
+        ),
         timing=ReplicateTiming(
             seconds=run.elapsed[-1] if run.elapsed else 0.0,
             seconds_per_epoch=tuple(run.train_seconds),
-            seconds_to_kept_epoch=run.elapsed[record.kept_epoch - 1] if record.kept_epoch else 0.0,
+            seconds_to_kept_epoch=run.elapsed[kept_epoch - 1] if kept_epoch else 0.0,
         ),
         wall_times=tuple(run.wall_times),
         resumed=resumed,

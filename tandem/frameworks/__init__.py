@@ -21,6 +21,7 @@ from tandem.datasets.source import Rows
 from tandem.imports import quick_imports
 from tandem.models import Architecture, Constants
 from tandem.optimizers import AnyOptimizer
+from tandem.population.costs import StackCosts
 from tandem.population.stack import Stack
 from tandem.records import ModelSummary
 
@@ -124,6 +125,9 @@ class Population(Protocol):
             weights: (len(positions), *shape) arrays to use; None: those that the members have.
         """
 
+    def gradients(self, positions: Sequence[int], rows: Rows) -> dict[str, np.ndarray]:
+        """Return the gradients (members, *shape) of some members over the same rows, as :meth:`Framework.gradients`."""
+
 
 class Framework(Protocol):
     """What a package below ``tandem.frameworks`` offers. ``network`` is a framework's own object."""
@@ -131,6 +135,7 @@ class Framework(Protocol):
     NAME: str
     NATIVE_DIFFERENCES: Mapping[str, str]
     EXPORTS: Mapping[str, Callable[[Any, Path], None]]  # format -> writes a network into a folder; see tandem/export.py
+    STACK_COSTS: StackCosts | None  # None: it trains networks one at a time alone
 
     def set_up(self, threads: int, devices: int = 1) -> None:
         """Fix the number of threads of each device and switch deterministic operations on; before anything else.
@@ -171,7 +176,10 @@ class Framework(Protocol):
         """
 
     def populate(self, stack: Stack, rows: Sequence[Rows], dtype: str = "float32") -> Population:
-        """Put members of one family together with the training rows of each fold, scaled."""
+        """Put members of one family together with the training rows of each fold, scaled.
+
+        A framework whose ``STACK_COSTS`` are None has no such function.
+        """
 
     def predict(self, network: Any, features: np.ndarray) -> tuple[np.ndarray, ...]:
         """Return each head's raw outputs (n, units) of scaled features (n, *shape), layers in inference mode."""

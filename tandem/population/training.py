@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -23,11 +23,13 @@ from tandem.population.stack import Member, Stack, family
 from tandem.schedules import learning_rates
 from tandem.training import (
     DROPOUT_STREAM,
+    PROBE_ROWS,
     Run,
     adapted_weights,
     epoch_order,
     epoch_seed,
     given_weights,
+    layer_norms,
     note_epoch,
 )
 
@@ -105,6 +107,9 @@ class Fold(Protocol):
 
 Batch = tuple[Candidate, ...]  # trained at once
 OnLeft = Callable[[Left], None]
+OnEpochs = Callable[[int], None]
+# Told after an epoch the members that are still trained, and a function that gives their states.
+Follow = Callable[[Mapping[Hashable, Run], Callable[[], Mapping[Hashable, Held]]], None]
 
 
 def make_batches(candidates: Sequence[Candidate], folds: Sequence[Fold], megabytes: int) -> Iterator[Batch]:
@@ -142,8 +147,9 @@ def train_batch(
     folds: Sequence[Fold],
     epochs: int | None,
     on_left: OnLeft,
-    on_epochs: Callable[[int], None] | None = None,
+    on_epochs: OnEpochs | None = None,
     dtype: str = "float32",
+    follow: Follow | None = None,
 ) -> None:
     """Train a batch until each member has stopped or has had its epochs.
 
@@ -155,8 +161,9 @@ def train_batch(
         on_left: told each member when it leaves; its run says whether it has stopped.
         on_epochs: told after each epoch how many members trained it.
         dtype: number type.
+        follow: asked for after each epoch, by whoever wants each member's whole history; it is not recorded otherwise.
     """
-    _Group(framework, batch, folds, dtype).train(epochs, on_left, on_epochs)
+    _Group(framework, batch, folds, dtype, follow).train(epochs, on_left, on_epochs)
 
 
 @dataclass
@@ -190,6 +197,7 @@ class _Group:
     batch: Batch
     folds: Sequence[Fold]
     dtype: str
+    follow: Follow | None
     followed: list[_Followed] = field(init=False)
     stack: Stack = field(init=False)
     population: Population = field(init=False)
@@ -209,40 +217,44 @@ class _Group:
             for candidate, held in zip(self.batch, begun, strict=True)
         ]
 
-    def train(self, epochs: int | None, on_left: OnLeft, on_epochs: Callable[[int], None] | None) -> None:
+    def train(self, epochs: int | None, on_left: OnLeft, on_epochs: OnEpochs | None) -> None:
         """Train epochs until nobody is left."""
+        if self.follow is not None:
+            self._note_gradients([place for place, one in enumerate(self.followed) if not one.run.epoch])
         self._let_go(epochs, on_left)
         while self.followed:
             began = time.perf_counter()
             losses, values = self._train_epoch()
+            trained = time.perf_counter() - began
             watched = self._watch()
             better = []
             for position, one in enumerate(self.followed):
-                run, architecture = one.run, one.member.architecture
-                run.epoch += 1
+                one.run.epoch += 1
                 noted = {
                     "train_loss": float(losses[position]),
-                    f"train_{metrics.EPOCH_METRIC[architecture.task]}": float(values[position]),
+                    f"train_{metrics.EPOCH_METRIC[one.member.architecture.task]}": float(values[position]),
+                    **watched.get(position, {}),
                 }
-                if position in watched:
-                    noted["valid_loss"] = watched[position]
-                if note_epoch(run, noted, one.member.experiment.training) and one.keeps_best:
+                if self.follow is not None:
+                    self._note_history(one, noted, trained / len(self.followed))
+                if note_epoch(one.run, noted, one.member.experiment.training) and one.keeps_best:
                     better.append(position)
             self._keep_best(better)
-            share = (time.perf_counter() - began) / len(self.followed)
-            for one in self.followed:
-                one.seconds += share
+            if self.follow is not None:
+                self._note_gradients(range(len(self.followed)))
+            self._share(time.perf_counter() - began)
             if on_epochs is not None:
                 on_epochs(len(self.followed))
             self._let_go(epochs, on_left)
+            if self.follow is not None and self.followed:
+                self.follow({one.candidate.name: one.run for one in self.followed}, self._states)
 
     def _train_epoch(self) -> tuple[np.ndarray, np.ndarray]:
         """Show every member its rows in its own order; members with the same seed and fold share one."""
         streams: dict[tuple[int, int, bool], int] = {}
         orders: list[np.ndarray] = []
         folds, of_member, rates, seeds = [], [], [], []
-        training = self.followed[0].member.experiment.training
-        batch_size = training.batch_size
+        batch_size = self.followed[0].member.experiment.training.batch_size
         assert isinstance(batch_size, int)  # noqa: S101  (auto is trained alone)
         for one in self.followed:
             member, declared = one.member, one.member.experiment.training
@@ -253,7 +265,7 @@ class _Group:
                 orders.append(epoch_order(rows, declared.repeat, member.seed, one.run.epoch, shuffle=declared.shuffle))
                 folds.append(self._position[member.fold])
             of_member.append(streams[key])
-            steps = math.ceil(len(orders[0]) / batch_size)
+            steps = self._steps()
             optimizer = member.experiment.optimizer
             rates.append(learning_rates(optimizer.schedule, optimizer.learning_rate, one.run.epoch, steps))
             seeds.append(epoch_seed(member.seed, one.run.epoch, DROPOUT_STREAM))
@@ -266,18 +278,66 @@ class _Group:
             seeds,
         )
 
-    def _watch(self) -> dict[int, float]:
-        """Return the loss on the rows that are watched, of each member for which it decides anything."""
-        by_fold: dict[int, list[int]] = {}
-        for position, one in enumerate(self.followed):
-            if one.watches and len(self.folds[one.member.fold].watch):
-                by_fold.setdefault(one.member.fold, []).append(position)
-        found: dict[int, float] = {}
-        for fold, positions in by_fold.items():
+    def _share(self, seconds: float) -> None:
+        """Give each member its share of an epoch's time."""
+        share, now = seconds / len(self.followed), time.time()
+        for one in self.followed:
+            one.seconds += share
+            if self.follow is not None:
+                one.run.elapsed.append((one.run.elapsed[-1] if one.run.elapsed else 0.0) + share)
+                one.run.wall_times.append(now)
+
+    def _note_history(self, one: _Followed, noted: Mapping[str, float], seconds: float) -> None:
+        optimizer, run = one.member.experiment.optimizer, one.run
+        rates = learning_rates(optimizer.schedule, optimizer.learning_rate, run.epoch - 1, self._steps())
+        run.learning_rate.append(float(rates[0]))
+        run.train_seconds.append(seconds)
+        for name, value in noted.items():
+            run.columns.setdefault(name, []).append(value)
+
+    def _note_gradients(self, positions: Sequence[int]) -> None:
+        """Note the norm of the gradient of each layer, over the first training rows of each member's fold."""
+        for fold, chosen in self._by_fold(positions).items():
+            rows = self.folds[fold].train
+            probe = Rows(rows.features[:PROBE_ROWS], rows.targets[:PROBE_ROWS])
+            gradients = self.population.gradients(chosen, probe)
+            for place, position in enumerate(chosen):
+                norms = layer_norms({name: gradient[place] for name, gradient in gradients.items()})
+                for layer, norm in norms.items():
+                    self.followed[position].run.gradient_norms.setdefault(layer, []).append(norm)
+
+    def _steps(self) -> int:
+        member = self.followed[0].member
+        training = member.experiment.training
+        assert isinstance(training.batch_size, int)  # noqa: S101  (auto is trained alone)
+        return math.ceil(len(self.folds[member.fold].train) * training.repeat / training.batch_size)
+
+    def _by_fold(self, positions: Iterable[int]) -> dict[int, list[int]]:
+        found: dict[int, list[int]] = {}
+        for position in positions:
+            found.setdefault(self.followed[position].member.fold, []).append(position)
+        return found
+
+    def _watch(self) -> dict[int, dict[str, float]]:
+        """Return the loss on the rows that are watched, of each member for which it decides anything.
+
+        Of members that are followed, all that is recorded.
+        """
+        wanted = [place for place, one in enumerate(self.followed) if one.watches or self.follow is not None]
+        found: dict[int, dict[str, float]] = {}
+        for fold, positions in self._by_fold(wanted).items():
             rows = self.folds[fold].watch
+            if not len(rows):
+                continue
             outputs = self.population.predict(positions, rows.features)
-            losses = mean_losses(self.stack.padded, outputs, rows.targets)
-            found.update(zip(positions, losses.tolist(), strict=True))
+            if self.follow is None:
+                losses = mean_losses(self.stack.padded, outputs, rows.targets).tolist()
+                found |= {position: {"valid_loss": loss} for position, loss in zip(positions, losses, strict=True)}
+                continue
+            for place, position in enumerate(positions):
+                own = [raw[place] for raw in outputs]
+                values = metrics.epoch_values(self.stack.members[position].architecture, own, rows.targets)
+                found[position] = {f"valid_{name}": value for name, value in values.items()}
         return found
 
     def _keep_best(self, positions: list[int]) -> None:
@@ -287,6 +347,25 @@ class _Group:
         part = self.stack.keep(positions)
         for place, position in enumerate(positions):
             self.followed[position].best = part.unpack(place, weights)
+
+    def _states(self) -> dict[Hashable, Held]:
+        """Return the state of every member that is still trained."""
+        held = self._hold(range(len(self.followed)))
+        return {one.candidate.name: state for one, state in zip(self.followed, held, strict=True)}
+
+    def _hold(self, positions: Sequence[int]) -> list[Held]:
+        weights, slots, steps = self.population.arrays(positions)
+        part = self.stack.keep(positions)
+        return [
+            Held(
+                self.followed[position].run,
+                part.unpack(place, weights),
+                _own_slots(part, place, slots),
+                steps,
+                self.followed[position].best,
+            )
+            for place, position in enumerate(positions)
+        ]
 
     def _let_go(self, epochs: int | None, on_left: OnLeft) -> None:
         """Hand over those that have stopped or pause, and go on with the rest."""
@@ -300,18 +379,7 @@ class _Group:
         ]
         if not gone:
             return
-        weights, slots, steps = self.population.arrays(gone)
-        part = self.stack.keep(gone)
-        helds = [
-            Held(
-                self.followed[position].run,
-                part.unpack(place, weights),
-                _own_slots(part, place, slots),
-                steps,
-                self.followed[position].best,
-            )
-            for place, position in enumerate(gone)
-        ]
+        helds = self._hold(gone)
         kept = [kept_weights(self.followed[position].member, held) for position, held in zip(gone, helds, strict=True)]
         outputs = self._score(gone, kept)
         for position, held, scored in zip(gone, helds, outputs, strict=True):

@@ -16,8 +16,12 @@ from tandem.frameworks.torch.population.optimizers import make_optimizer
 from tandem.frameworks.torch.setup import best_device
 from tandem.models import parameter_names, penalties
 from tandem.optimizers import Sgd
+from tandem.population.costs import StackCosts
 from tandem.population.stack import Stack
 
+STACK_COSTS = StackCosts(
+    program=0.01, step=1.5e-4, rate=5.5e10, stack_program=0.01, stack_step=1e-4, stack_rate=4.5e10, member=6e-6
+)
 _GATHERED_NUMBERS = 4_000_000  # of features that are laid out in the order of the steps at a time
 _PREDICTED_NUMBERS = 4_000_000  # of the widest layer's outputs at a time
 
@@ -128,6 +132,21 @@ class TorchPopulation:
                 parts.append([raw.cpu().numpy() for raw in network.forward(arrays, taken)])
         return tuple(np.concatenate(raw, axis=1) for raw in zip(*parts, strict=True))
 
+    def gradients(self, positions: Sequence[int], rows: Rows) -> dict[str, np.ndarray]:
+        """Return the gradients (members, *shape) of some members over the same rows."""
+        stack, chosen = self._stack.keep(positions), torch.tensor(positions, device=self._device)
+        network = StackedNetwork(stack, self._constants, self._device, self._dtype)
+        arrays = {name: array.index_select(0, chosen) for name, array in self._arrays.items()}
+        inputs = [
+            self._numbers(part)[None].expand(len(stack), *part.shape)
+            for part in self._architecture.inputs(rows.features)
+        ]
+        targets = self._labels(rows.targets).expand(len(stack), -1)
+        leaves = {name: arrays[name].requires_grad_() for name in self._trainable}
+        raws = network.forward(arrays, inputs)
+        found = self._backward(raws, targets, leaves)
+        return {name: gradient.cpu().numpy() for name, gradient in found.items()}
+
     def _take(self, stack: Stack) -> None:
         """Set everything up for the members that there are now."""
         self._stack = stack
@@ -172,9 +191,14 @@ class TorchPopulation:
         """Return gradients by autograd: the sum over the members has each one's own as its gradient."""
         leaves = {name: array.detach().requires_grad_() for name, array in self._trainable.items()}
         raws = self._network.forward({**self._arrays, **leaves}, inputs, noise)
-        total: Tensor | None = None
-        for head, raw, kept in zip(self._architecture.heads, raws, outputs, strict=True):
+        for raw, kept in zip(raws, outputs, strict=True):
             kept.copy_(raw.detach())
+        return self._backward(raws, targets, leaves)
+
+    def _backward(self, raws: list[Tensor], targets: Tensor, leaves: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the gradients that a step follows, of each member's own loss."""
+        total: Tensor | None = None
+        for head, raw in zip(self._architecture.heads, raws, strict=True):
             losses = sample_losses(self._architecture, raw.flatten(0, 1), targets.flatten())
             total = losses.sum() * head.weight if total is None else total + losses.sum() * head.weight
         assert total is not None  # noqa: S101  (a network has a head)

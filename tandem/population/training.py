@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -103,6 +103,7 @@ class Fold(Protocol):
         """Scored on."""
 
 
+_T = TypeVar("_T")
 Batch = tuple[Candidate, ...]  # trained at once
 OnLeft = Callable[[Left], None]
 
@@ -199,11 +200,12 @@ class _Group:
         used = sorted({member.fold for member in members})
         self._position = {fold: position for position, fold in enumerate(used)}
         self.stack = Stack.of(members)
-        self.population = self.framework.populate(self.stack, [self.folds[fold].train for fold in used], self.dtype)
         begun = _begin(self.batch, self.folds)
-        slots = {name: _packed_slot(self.stack, name, begun) for name in begun[0].slots}
-        weights = self.stack.pack([held.weights for held in begun], self.dtype)
-        self.population.restart(weights, slots, begun[0].steps)
+        stack, given = Stack.of(_two_or_more(members)), _two_or_more(begun)
+        self.population = self.framework.populate(stack, [self.folds[fold].train for fold in used], self.dtype)
+        slots = {name: _packed_slot(stack, name, given) for name in given[0].slots}
+        weights = stack.pack([held.weights for held in given], self.dtype)
+        self.population.restart(weights, slots, given[0].steps)
         self.followed = [
             _Followed(candidate, _copied(held.run), held.best)
             for candidate, held in zip(self.batch, begun, strict=True)
@@ -260,10 +262,10 @@ class _Group:
         return self.population.train_epoch(
             np.stack(orders).astype(np.int64),
             np.array(folds),
-            np.array(of_member),
+            np.array(_two_or_more(of_member)),
             batch_size,
-            np.stack(rates, axis=1),
-            seeds,
+            np.stack(_two_or_more(rates), axis=1),
+            _two_or_more(seeds),
         )
 
     def _watch(self) -> dict[int, float]:
@@ -275,7 +277,7 @@ class _Group:
         found: dict[int, float] = {}
         for fold, positions in by_fold.items():
             rows = self.folds[fold].watch
-            outputs = self.population.predict(positions, rows.features)
+            outputs = self._predict(positions, rows.features)
             losses = mean_losses(self.stack.padded, outputs, rows.targets)
             found.update(zip(positions, losses.tolist(), strict=True))
         return found
@@ -321,7 +323,14 @@ class _Group:
         self.followed = [self.followed[position] for position in stay]
         if stay:
             self.stack = self.stack.keep(stay)
-            self.population.keep(stay)
+            self.population.keep(_two_or_more(stay))
+
+    def _predict(
+        self, positions: Sequence[int], features: np.ndarray, weights: Mapping[str, np.ndarray] | None = None
+    ) -> tuple[np.ndarray, ...]:
+        """Return each head's raw outputs of some members; ``weights`` are of two members where one is asked for."""
+        raws = self.population.predict(_two_or_more(positions), features, weights)
+        return tuple(raw[: len(positions)] for raw in raws)
 
     def _score(
         self, positions: Sequence[int], weights: Sequence[Mapping[str, np.ndarray]]
@@ -331,11 +340,22 @@ class _Group:
         for fold in sorted({self.followed[position].member.fold for position in positions}):
             places = [place for place, position in enumerate(positions) if self.followed[position].member.fold == fold]
             chosen = [positions[place] for place in places]
-            packed = self.stack.keep(chosen).pack([weights[place] for place in places], self.dtype)
-            raws = self.population.predict(chosen, self.folds[fold].score.features, packed)
+            packed = self.stack.keep(_two_or_more(chosen)).pack(
+                _two_or_more([weights[place] for place in places]), self.dtype
+            )
+            raws = self._predict(chosen, self.folds[fold].score.features, packed)
             for number, place in enumerate(places):
                 outputs[place] = tuple(raw[number] for raw in raws)
         return outputs
+
+
+def _two_or_more(items: Sequence[_T]) -> list[_T]:
+    """Return items, one twice.
+
+    A single matrix is multiplied by another routine than a stack of them, which rounds otherwise: a member by itself
+    is trained beside a copy.
+    """
+    return list(items) * (2 if len(items) == 1 else 1)
 
 
 def kept_weights(member: Member, held: Held) -> Mapping[str, np.ndarray]:

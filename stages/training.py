@@ -171,9 +171,7 @@ def _tell_epoch(progress: Progress) -> None:
               f"train_loss {progress.train_loss:.4g}{valid}", flush=True)  # fmt: skip
 
 
-def _write(
-    name: str, session: Session, results: list[Trained], start_up_seconds: float, *, together: bool
-) -> None:
+def _write(name: str, session: Session, results: list[Trained], start_up_seconds: float, *, together: bool) -> None:
     """Write every out of the stage, each all or nothing."""
     import numpy as np
 

@@ -25,7 +25,8 @@ from tandem.population.costs import StackCosts
 from tandem.population.stack import Stack
 from tandem.records import ModelSummary
 
-_STACKED = {"TF_ENABLE_ONEDNN_OPTS": "1"}
+# MKL otherwise rounds a product by where in memory its matrices begin, hence by the members beside it.
+_STACKED = {"TF_ENABLE_ONEDNN_OPTS": "1", "MKL_CBWR": "AUTO"}
 _CONVENIENCES = ("matplotlib", "pandas", "sklearn")  # Keras imports them where they are, and works without
 
 

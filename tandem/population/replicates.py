@@ -120,9 +120,7 @@ class _Replicates:
                 waiting: Mapping[Any, Held] = waiting,
             ) -> None:
                 last = next(iter(runs.values()))
-                self.checkpoints.save(
-                    len(numbers), {"epoch": last.epoch}, lambda: _to_arrays({**waiting, **states()})
-                )
+                self.checkpoints.save(len(numbers), {"epoch": last.epoch}, lambda: _to_arrays({**waiting, **states()}))
                 if self.on_epoch is not None:
                     self.on_epoch(self._progress(runs, len(results), len(numbers)))
 
@@ -197,8 +195,6 @@ def _from_arrays(found: Checkpoint) -> dict[int, Held]:
         else:
             of[kind][name[0]] = array
     return {
-        number: Held(
-            Run(**of["facts"]["run"]), of["weights"], of["slots"], of["facts"]["steps"], of["best"] or None
-        )
+        number: Held(Run(**of["facts"]["run"]), of["weights"], of["slots"], of["facts"]["steps"], of["best"] or None)
         for number, of in parts.items()
     }

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -105,6 +105,7 @@ class Fold(Protocol):
         """Scored on."""
 
 
+_T = TypeVar("_T")
 Batch = tuple[Candidate, ...]  # trained at once
 OnLeft = Callable[[Left], None]
 OnEpochs = Callable[[int], None]
@@ -181,7 +182,8 @@ class _Followed:
 
     @property
     def keeps_best(self) -> bool:
-        return self.member.experiment.training.checkpoint == "best"
+        """Whether the weights of the best epoch are wanted."""
+        return self.best is not None or self.member.experiment.training.checkpoint == "best"
 
     @property
     def watches(self) -> bool:
@@ -207,13 +209,14 @@ class _Group:
         used = sorted({member.fold for member in members})
         self._position = {fold: position for position, fold in enumerate(used)}
         self.stack = Stack.of(members)
-        self.population = self.framework.populate(self.stack, [self.folds[fold].train for fold in used], self.dtype)
         begun = _begin(self.batch, self.folds)
-        slots = {name: _packed_slot(self.stack, name, begun) for name in begun[0].slots}
-        weights = self.stack.pack([held.weights for held in begun], self.dtype)
-        self.population.restart(weights, slots, begun[0].steps)
+        stack, given = Stack.of(_two_or_more(members)), _two_or_more(begun)
+        self.population = self.framework.populate(stack, [self.folds[fold].train for fold in used], self.dtype)
+        slots = {name: _packed_slot(stack, name, given) for name in given[0].slots}
+        weights = stack.pack([held.weights for held in given], self.dtype)
+        self.population.restart(weights, slots, given[0].steps)
         self.followed = [
-            _Followed(candidate, _copied(held.run), held.best)
+            _Followed(candidate, _copied(held.run), held.best or (None if self.follow is None else held.weights))
             for candidate, held in zip(self.batch, begun, strict=True)
         ]
 
@@ -272,10 +275,10 @@ class _Group:
         return self.population.train_epoch(
             np.stack(orders).astype(np.int64),
             np.array(folds),
-            np.array(of_member),
+            np.array(_two_or_more(of_member)),
             batch_size,
-            np.stack(rates, axis=1),
-            seeds,
+            np.stack(_two_or_more(rates), axis=1),
+            _two_or_more(seeds),
         )
 
     def _share(self, seconds: float) -> None:
@@ -300,7 +303,7 @@ class _Group:
         for fold, chosen in self._by_fold(positions).items():
             rows = self.folds[fold].train
             probe = Rows(rows.features[:PROBE_ROWS], rows.targets[:PROBE_ROWS])
-            gradients = self.population.gradients(chosen, probe)
+            gradients = self.population.gradients(_two_or_more(chosen), probe)
             for place, position in enumerate(chosen):
                 norms = layer_norms({name: gradient[place] for name, gradient in gradients.items()})
                 for layer, norm in norms.items():
@@ -329,7 +332,7 @@ class _Group:
             rows = self.folds[fold].watch
             if not len(rows):
                 continue
-            outputs = self.population.predict(positions, rows.features)
+            outputs = self._predict(positions, rows.features)
             if self.follow is None:
                 losses = mean_losses(self.stack.padded, outputs, rows.targets).tolist()
                 found |= {position: {"valid_loss": loss} for position, loss in zip(positions, losses, strict=True)}
@@ -389,7 +392,14 @@ class _Group:
         self.followed = [self.followed[position] for position in stay]
         if stay:
             self.stack = self.stack.keep(stay)
-            self.population.keep(stay)
+            self.population.keep(_two_or_more(stay))
+
+    def _predict(
+        self, positions: Sequence[int], features: np.ndarray, weights: Mapping[str, np.ndarray] | None = None
+    ) -> tuple[np.ndarray, ...]:
+        """Return each head's raw outputs of some members; ``weights`` are of two members where one is asked for."""
+        raws = self.population.predict(_two_or_more(positions), features, weights)
+        return tuple(raw[: len(positions)] for raw in raws)
 
     def _score(
         self, positions: Sequence[int], weights: Sequence[Mapping[str, np.ndarray]]
@@ -399,16 +409,27 @@ class _Group:
         for fold in sorted({self.followed[position].member.fold for position in positions}):
             places = [place for place, position in enumerate(positions) if self.followed[position].member.fold == fold]
             chosen = [positions[place] for place in places]
-            packed = self.stack.keep(chosen).pack([weights[place] for place in places], self.dtype)
-            raws = self.population.predict(chosen, self.folds[fold].score.features, packed)
+            packed = self.stack.keep(_two_or_more(chosen)).pack(
+                _two_or_more([weights[place] for place in places]), self.dtype
+            )
+            raws = self._predict(chosen, self.folds[fold].score.features, packed)
             for number, place in enumerate(places):
                 outputs[place] = tuple(raw[number] for raw in raws)
         return outputs
 
 
+def _two_or_more(items: Sequence[_T]) -> list[_T]:
+    """Return items, one twice.
+
+    A single matrix is multiplied by another routine than a stack of them, which rounds otherwise: a member by itself
+    is trained beside a copy.
+    """
+    return list(items) * (2 if len(items) == 1 else 1)
+
+
 def kept_weights(member: Member, held: Held) -> Mapping[str, np.ndarray]:
-    """Return the weights that a member keeps: of its last epoch, or of its best if so declared."""
-    best = member.experiment.training.checkpoint == "best"
+    """Return the weights that a member keeps: of its last epoch, or of its best if so declared or if it diverged."""
+    best = member.experiment.training.checkpoint == "best" or held.run.outcome == "diverged"
     return held.best if best and held.best is not None else held.weights
 
 

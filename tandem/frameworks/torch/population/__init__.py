@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from tandem.datasets.source import Rows
-from tandem.frameworks.torch.losses import sample_losses, sample_metrics, step_factor
-from tandem.frameworks.torch.population.dense import DenseStep, is_plain
+from tandem.frameworks.torch.losses import sample_metrics
+from tandem.frameworks.torch.population.dense import DenseStep, is_plain, loss_gradient
+from tandem.frameworks.torch.population.functions import sample_losses
 from tandem.frameworks.torch.population.layers import Noise, StackedNetwork
 from tandem.frameworks.torch.population.optimizers import make_optimizer
 from tandem.frameworks.torch.setup import best_device
@@ -90,7 +91,7 @@ class TorchPopulation:
         of_member = None if len(orders) == len(streams) and (np.arange(len(streams)) == streams).all() else streams
         chosen = None if of_member is None else torch.tensor(of_member, device=self._device)
         rates = torch.from_numpy(learning_rates).to(self._device)
-        sums = np.zeros((2, len(self._stack)))
+        sums: list[np.ndarray] = []
         step = 0
         for block in _blocks(orders, batch_size, self._inputs):
             batches = torch.from_numpy(block).to(self._device)
@@ -108,8 +109,10 @@ class TorchPopulation:
                 self._step(taken, wanted, [raw[position] for raw in outputs], rates[step], noise)
                 step += 1
             wanted = targets if chosen is None else targets.index_select(1, chosen)
-            sums += self._sum_up(outputs, wanted)
-        return sums[0] / orders.shape[1], sums[1] / orders.shape[1]
+            sums.append(self._sum_up(outputs, wanted))
+        # One step after the other: a sum of another order would depend on how many members there are.
+        losses, metrics = np.cumsum(np.concatenate(sums, axis=1), axis=1)[:, -1] / orders.shape[1]
+        return losses, metrics
 
     def predict(
         self, positions: Sequence[int], features: np.ndarray, weights: Mapping[str, np.ndarray] | None = None
@@ -188,7 +191,7 @@ class TorchPopulation:
     def _differentiate(
         self, inputs: list[Tensor], targets: Tensor, outputs: list[Tensor], noise: Noise
     ) -> dict[str, Tensor]:
-        """Return gradients by autograd: the sum over the members has each one's own as its gradient."""
+        """Return gradients by autograd, each member's from those of its own raw outputs."""
         leaves = {name: array.detach().requires_grad_() for name, array in self._trainable.items()}
         raws = self._network.forward({**self._arrays, **leaves}, inputs, noise)
         for raw, kept in zip(raws, outputs, strict=True):
@@ -197,14 +200,12 @@ class TorchPopulation:
 
     def _backward(self, raws: list[Tensor], targets: Tensor, leaves: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return the gradients that a step follows, of each member's own loss."""
-        total: Tensor | None = None
+        reached, arriving = [], []
         for head, raw in zip(self._architecture.heads, raws, strict=True):
-            losses = sample_losses(self._architecture, raw.flatten(0, 1), targets.flatten())
-            total = losses.sum() * head.weight if total is None else total + losses.sum() * head.weight
-        assert total is not None  # noqa: S101  (a network has a head)
-        rows = targets.shape[1]
-        factor = step_factor(self._architecture, rows) / rows
-        found = torch.autograd.grad(total * factor, list(leaves.values()), allow_unused=True)
+            if raw.requires_grad:  # what a head passes through has no weights
+                reached.append(raw)
+                arriving.append(loss_gradient(self._architecture, raw.detach(), targets, head.weight))
+        found = torch.autograd.grad(reached, list(leaves.values()), arriving, allow_unused=True)
         return {
             name: torch.zeros_like(leaf) if gradient is None else gradient
             for (name, leaf), gradient in zip(leaves.items(), found, strict=True)
@@ -224,7 +225,7 @@ class TorchPopulation:
         self._stepper.step(gradients, rates)
 
     def _sum_up(self, outputs: list[Tensor], targets: Tensor) -> np.ndarray:
-        """Return the sums of losses and metrics of each member, (2, members), over some steps."""
+        """Return the sums over rows of losses and metrics, (2, steps, members)."""
         steps, members, rows = targets.shape
         flat = targets.flatten()
         of_heads = [
@@ -233,7 +234,7 @@ class TorchPopulation:
         ]
         losses = torch.stack(of_heads).sum(0)
         metrics = sample_metrics(self._architecture, outputs[0].flatten(0, 2), flat).double()
-        return np.stack([each.view(steps, members, rows).sum((0, 2)).cpu().numpy() for each in (losses, metrics)])
+        return np.stack([each.view(steps, members, rows).sum(2).cpu().numpy() for each in (losses, metrics)])
 
     def _numbers(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device, self._dtype)

@@ -141,7 +141,9 @@ def without_others(params: str, kept: set[str]) -> str:
     """
     params, searches = params.split("\nsearches:\n")
     searching = re.split(r"(?m)(?=^  [a-z0-9-]+:$)", searches)
-    searching = [block for block in searching if not (of := re.search(r"\n    experiment: (.*)\n", block)) or of[1] in kept]
+    searching = [
+        block for block in searching if not (of := re.search(r"\n    experiment: (.*)\n", block)) or of[1] in kept
+    ]
     kept = kept | {block.partition(":")[0].strip() for block in searching}
     head, experiments = params.split("\nexperiments:\n")
     blocks = re.split(r"(?m)(?=^  [a-z0-9-]+:$)", experiments)

@@ -35,13 +35,13 @@ from ruamel.yaml.reader import ReaderError
 from tandem import datasets
 from tandem.augmentation import Augmentation, takes_augmentation
 from tandem.declared import Declared
-from tandem.errors import ParameterError, show_value, suggest
+from tandem.errors import DataError, ParameterError, show_value, suggest
 from tandem.layers import kinds_of
 from tandem.layers.layer import ArchitectureError
 from tandem.losses import LossName, allowed_losses
 from tandem.models import Architecture, Constants, ModelDeclaration, parameter_names, resolve
 from tandem.optimizers import Optimizer, Sgd
-from tandem.records import DataDescription, Description, Margin, Task
+from tandem.records import DataDescription, Description, Margin, RunRecord, Task
 
 FrameworkName = Literal["keras", "torch", "numpy"]
 FRAMEWORKS: tuple[FrameworkName, ...] = ("keras", "torch", "numpy")
@@ -608,6 +608,21 @@ def read_experiment(path: Path, name: str) -> Experiment:
         ParameterError: it is wrong; with every mistake of the whole file.
     """
     return _read_entry(path, "experiments", name, Experiment)
+
+
+def declared_experiment(record: RunRecord) -> Experiment:
+    """Return the declaration that a run was trained from.
+
+    Raises:
+        DataError: it is none of this version's.
+    """
+    experiment: Experiment | None = _parsed(Experiment, record.declaration)
+    if experiment is None:
+        raise DataError(
+            f"run.json of '{record.experiment}' in {record.framework}: what was declared cannot be read; "
+            "delete its folder below models and run `dvc repro`"
+        )
+    return experiment
 
 
 def read_search(path: Path, name: str) -> Search:

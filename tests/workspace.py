@@ -97,12 +97,15 @@ class Workspace:
             assert done.returncode == 0, done.stderr
 
 
-def make_workspace(folder: Path, *, suite: tuple[str, ...] = (), repository: bool = False) -> Workspace:
+def make_workspace(
+    folder: Path, *, suite: tuple[str, ...] = (), searches: str = "", repository: bool = False
+) -> Workspace:
     """Copy the product's files into an empty folder, with every experiment in miniature.
 
     Args:
         folder: to be made.
         suite: experiments that run; none: those of the committed suite.
+        searches: more of them that are declared, in YAML; none of them runs.
         repository: also make it a git and DVC repository with one commit.
     """
     root = folder / "project"
@@ -113,6 +116,8 @@ def make_workspace(folder: Path, *, suite: tuple[str, ...] = (), repository: boo
         shutil.copytree(REPOSITORY / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     (root / "reports").mkdir()
     params = miniature(without_others((root / "params.yaml").read_text(encoding="utf-8"), {*suite, *BASE}))
+    if searches:
+        params += searches if "\nsearches:\n" in params else f"\nsearches:\n{searches}"
     if suite:
         params = re.sub(r"(?m)^  experiments: \[.*\]$", f"  experiments: [{', '.join(suite)}]", params, count=1)
     (root / "params.yaml").write_text(params, encoding="utf-8")
@@ -141,9 +146,8 @@ def without_others(params: str, kept: set[str]) -> str:
     """
     params, searches = params.split("\nsearches:\n")
     searching = re.split(r"(?m)(?=^  [a-z0-9-]+:$)", searches)
-    searching = [
-        block for block in searching if not (of := re.search(r"\n    experiment: (.*)\n", block)) or of[1] in kept
-    ]
+    of = {block: re.search(r"\n    experiment: (.*)\n", block) for block in searching}
+    searching = [block for block, found in of.items() if found is None or found[1] in kept]
     kept = kept | {block.partition(":")[0].strip() for block in searching}
     head, experiments = params.split("\nexperiments:\n")
     blocks = re.split(r"(?m)(?=^  [a-z0-9-]+:$)", experiments)

@@ -7,6 +7,7 @@ The same bytes for the same figure, in any process. Text stays text, and colours
 from __future__ import annotations
 
 import io
+import re
 import unicodedata
 import warnings
 import xml.etree.ElementTree as ElementTree
@@ -91,8 +92,14 @@ def add_axes(figure: Figure, left: float, bottom: float, width: float, height: f
     return figure.add_axes((left / across, bottom / up, width / across, height / up))
 
 
-def write_svg(figure: Figure, key: str, title: str, words: str) -> str:
-    """Write the figure as an SVG element fit for a page: named, described, coloured by the page."""
+def write_svg(figure: Figure, key: str, title: str, words: str, decimals: int | None = None) -> str:
+    """Write the figure as an SVG element fit for a page: named, described, coloured by the page.
+
+    Args:
+        figure: what :func:`drawing` yields.
+        key, title, words: of the figure; see the module.
+        decimals: of a pixel that paths keep; None: all that matplotlib writes. For figures of many marks.
+    """
     buffer = io.StringIO()
     bare = {"Date": None, "Creator": None, "Format": None, "Type": None}
     with warnings.catch_warnings():
@@ -101,6 +108,8 @@ def write_svg(figure: Figure, key: str, title: str, words: str) -> str:
     source = buffer.getvalue()
     root = ElementTree.fromstring(source[source.index("<svg") :])  # noqa: S314 (matplotlib wrote it just now)
     _clean(root, key)
+    if decimals is not None:
+        _round_paths(root, decimals)
     box = root.get("viewBox", "")
     root.attrib.clear()
     root.attrib.update(
@@ -143,6 +152,15 @@ def _clean(root: ElementTree.Element, key: str) -> None:
             elif plain == "transform" and value.startswith("rotate(-0 "):
                 continue
             element.set(plain, " ".join(value.split()) if plain == "d" else value)
+
+
+def _round_paths(root: ElementTree.Element, decimals: int) -> None:
+    def rounded(number: re.Match[str]) -> str:
+        text = f"{float(number[0]):.{decimals}f}".rstrip("0").rstrip(".")
+        return "0" if text == "-0" else text
+
+    for path in root.iter("path"):
+        path.set("d", re.sub(r"-?\d+\.\d+", rounded, path.get("d", "")))
 
 
 def _references(element: ElementTree.Element) -> Iterator[str]:

@@ -27,6 +27,9 @@ from tandem.report.folds import draw_folds, folds_section
 from tandem.report.parity import parity_section
 from tandem.report.pruning import draw_pruning, pruning_section
 from tandem.report.samples import Sample
+from tandem.report.search import STATES, SearchInputs, SearchSection, search_section
+from tandem.report.search_figures import draw_contour, draw_history, draw_importance, draw_parallel, draw_slice
+from tandem.report.search_words import search_words
 from tandem.report.templating import page_environment
 
 
@@ -56,6 +59,7 @@ class PageInputs:
     following: Link | None = None
     diagnosis: DiagnosisRecord | None = None  # of the learning curves
     ladder: LadderRecord | None = None  # of parity
+    search: SearchInputs | None = None  # whose winners, refitted, are the page's runs
 
 
 @dataclass(frozen=True)
@@ -74,10 +78,14 @@ def experiment_page(inputs: PageInputs) -> str:
     diagnosed = diagnosis_section(inputs.diagnosis, inputs.histories)
     pruned = pruning_section(comparison, inputs.evaluations)
     draw = _Drawer()
+    searched = search_section(inputs.search)
     return (
         _environment()
         .get_template("page.html")
         .render(
+            search=searched,
+            search_words=None if searched is None else search_words(searched),
+            search_figures=None if searched is None else _search_figures(searched, draw),
             comparison=comparison,
             data=data,
             scaling=inputs.scaling,
@@ -160,6 +168,25 @@ class _Drawer:
         return Markup(function(*arguments, key=f"figure-{self.drawn}"))  # noqa: S704 (ElementTree escaped it)
 
 
+@dataclass(frozen=True)
+class _SearchFigures:
+    histories: tuple[Markup, ...]
+    parallels: tuple[Markup, ...]
+    importance: tuple[Markup, ...]
+    slices: tuple[Markup, ...]
+    contours: tuple[Markup, ...]
+
+
+def _search_figures(section: SearchSection, draw: _Drawer) -> _SearchFigures:
+    return _SearchFigures(
+        histories=draw(draw_history, *section.histories),
+        parallels=draw(draw_parallel, *section.parallels),
+        importance=draw(draw_importance, *_some(section.importance)),
+        slices=draw(draw_slice, *section.slices),
+        contours=draw(draw_contour, *section.contours),
+    )
+
+
 def _surfaces(inputs: PageInputs, draw: _Drawer) -> tuple[Markup, ...]:
     if inputs.surface is None:
         return ()
@@ -191,6 +218,7 @@ def _environment() -> Environment:
         p_value=formats.format_p_value,
     )
     environment.globals["PARTS"] = records.PARTS
+    environment.globals["STATES"] = STATES
     environment.globals["surface_title"] = surfaces.title_of
     environment.globals["shown_rows"] = surfaces.SHOWN_ROWS
     return environment

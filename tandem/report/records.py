@@ -284,6 +284,7 @@ class IndexEntry:
     timings: dict[str, TimingRecord]
     address: str  # of its page, relative to the index
     diagnosis: DiagnosisRecord
+    search: str = ""  # strategy of the search whose winners these are; "" for an experiment
 
 
 @dataclass(frozen=True)
@@ -300,6 +301,7 @@ class IndexRow:
     diverged: bool
     address: str
     curves: str  # what the learning curves say, in a word or two
+    search: str  # strategy of the search whose winners these are; "" for an experiment
 
 
 def metric_rows(comparison: ComparisonRecord) -> tuple[MetricRow, ...]:
@@ -717,6 +719,7 @@ def index_rows(entries: Sequence[IndexEntry]) -> tuple[IndexRow, ...]:
                 diverged=bool(diverged_rows(entry.runs)),
                 address=entry.address,
                 curves=case_words(entry.diagnosis),
+                search=entry.search,
             )
         )
     return tuple(rows)

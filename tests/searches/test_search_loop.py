@@ -74,6 +74,21 @@ def test_each_trial_is_on_disk_before_it_is_told_and_before_the_next_result(tmp_
     assert told != list(record.trials)
 
 
+def test_each_line_is_one_write_that_is_forced_onto_the_disk(tmp_path, monkeypatch):
+    write, calls = os.write, []
+
+    def noted(descriptor: int, data: bytes) -> int:
+        calls.append(bytes(data))
+        return write(descriptor, data)
+
+    monkeypatch.setattr(os, "write", noted)
+    monkeypatch.setattr(os, "fsync", lambda _: calls.append(b"on disk"))
+    run_search(declare("random"), FakeEvaluator(), tmp_path)
+    assert calls[1::2] == [b"on disk"] * (len(calls) // 2)
+    assert b"".join(calls[::2]) == (tmp_path / TRIALS_FILE).read_bytes()
+    assert all(line.count(b"\n") == 1 for line in calls[::2])
+
+
 def test_recorded_trials_are_told_again_after_a_kill(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run_search(declare("random"), FakeEvaluator(stop_after=7), tmp_path)

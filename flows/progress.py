@@ -65,7 +65,7 @@ class PlainDisplay:
                     self._console.print(line, soft_wrap=True)
             case Progress(stage, values) if (search := read_progress(values)) is not None:
                 told = (search.leaders[:1], int(10 * (search.share or 0)))
-                if self._told.get(stage) != told:
+                if self._told.get(stage, ((), 0)) != told:
                     self._told[stage] = told
                     words = f"{stage}  {describe_progress(values)}  {_best_parameters(search)}".rstrip()
                     self._console.print(Text(_clean(words)), soft_wrap=True)

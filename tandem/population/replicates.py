@@ -102,11 +102,11 @@ class _Replicates:
         for data in self.data:
             for part, rows in (("training", data.train), ("validation", data.valid)):
                 self.architecture.check_rows(rows.features, part)
-        rows = [_Rows(data.train, data.valid) for data in self.data]
+        folds = [_Rows(data.train, data.valid) for data in self.data]
         candidates = [
             Candidate(number, self._member(number), kept.get(number)) for number in numbers if number not in results
         ]
-        for batch in make_batches(candidates, rows, _MEGABYTES):
+        for batch in make_batches(candidates, folds, _MEGABYTES):
             waiting = {one.name: one.held for one in candidates if one.name not in results and one.held is not None}
 
             def take(left: Left) -> None:
@@ -124,7 +124,7 @@ class _Replicates:
                 if self.on_epoch is not None:
                     self.on_epoch(self._progress(runs, len(results), len(numbers)))
 
-            train_batch(self.framework, batch, rows, None, take, follow=follow)
+            train_batch(self.framework, batch, folds, None, take, follow=follow)
         return [results[number] for number in numbers]
 
     def _member(self, number: int) -> Member:

@@ -128,7 +128,7 @@ OWN_MODULES: dict[str, dict[str, str]] = {
     "torch": {
         "gradients": "Keras compiles its gradients; PyTorch's are written out for plain dense networks",
         "layers/windows": "padding as Keras's, which PyTorch's own layers cannot do",
-        "population/dense": "PyTorch's step of many dense networks is written out; TensorFlow's graph needs no such help",
+        "population/dense": "PyTorch's step of many dense networks is written out; TensorFlow's is a graph",
         "layers/films": "PyTorch's convolutions take channels first; samples have them last",
         "layers/array": "PyTorch's tensors have another layout than Keras's",
         "device_process": "each of PyTorch's devices is a process; all of Keras's are in one",

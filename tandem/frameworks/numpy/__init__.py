@@ -18,6 +18,7 @@ from tandem.frameworks.numpy.setup import device, is_out_of_memory, set_up, vers
 NAME = "numpy"
 
 __all__ = [
-    "EXPORTS", "NAME", "NATIVE_DIFFERENCES", "STACK_COSTS", "build", "device", "gradients", "is_out_of_memory", "layer_outputs",
-    "load", "load_weights", "populate", "predict", "save", "set_up", "summarize", "trainer", "versions", "weights",
+    "EXPORTS", "NAME", "NATIVE_DIFFERENCES", "STACK_COSTS", "build", "device", "gradients", "is_out_of_memory",
+    "layer_outputs", "load", "load_weights", "populate", "predict", "save", "set_up", "summarize", "trainer",
+    "versions", "weights",
 ]  # fmt: skip

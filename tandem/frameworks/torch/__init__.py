@@ -22,6 +22,7 @@ from tandem.frameworks.torch.setup import device, is_out_of_memory, set_up, vers
 NAME = "torch"
 
 __all__ = [
-    "EXPORTS", "NAME", "NATIVE_DIFFERENCES", "STACK_COSTS", "build", "device", "gradients", "is_out_of_memory", "layer_outputs",
-    "load", "load_weights", "populate", "predict", "save", "set_up", "summarize", "trainer", "versions", "weights",
+    "EXPORTS", "NAME", "NATIVE_DIFFERENCES", "STACK_COSTS", "build", "device", "gradients", "is_out_of_memory",
+    "layer_outputs", "load", "load_weights", "populate", "predict", "save", "set_up", "summarize", "trainer",
+    "versions", "weights",
 ]  # fmt: skip

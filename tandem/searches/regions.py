@@ -10,10 +10,10 @@ from typing import Any, Literal
 import numpy as np
 from scipy.special import betaln, logsumexp
 
+from tandem.correction import ALPHA
 from tandem.searches.records import SearchedParameter, SearchRecord, Trial
 from tandem.searches.values import is_ordered, value_key
 
-_CLEAR = 0.01  # p-value, times the rules that were tried, below which a region is named
 _FEWEST_HITS = 3
 
 
@@ -72,7 +72,7 @@ def ending_regions(record: SearchRecord, states: Collection[str], most: int = 2)
     for entry in record.space:
         having = [trial for trial in record.trials if entry.name in trial.parameters]
         regions = [_region(entry, rule, having, states, tried) for rule in _rules(entry, record.trials)]
-        clear = [region for region in regions if region.hits >= _FEWEST_HITS and region.p <= _CLEAR]
+        clear = [region for region in regions if region.hits >= _FEWEST_HITS and region.p <= ALPHA]
         found += sorted(clear, key=lambda region: region.p)[:1]
     return tuple(sorted(found, key=lambda region: region.p)[:most])
 
@@ -119,7 +119,7 @@ def _holds(relation: str, value: Any, bound: Any) -> bool:
 
 
 def fisher_p(count: int, hits: int, inside: int, hits_inside: int) -> float:
-    """Return the chance that ``inside`` drawn of ``count`` hold ``hits_inside`` or more of the ``hits`` (Fisher, 1935)."""
+    """Return the chance that ``inside`` of ``count`` hold ``hits_inside`` or more of the ``hits`` (Fisher, 1935)."""
     drawn = np.arange(hits_inside, min(hits, inside) + 1)
     if not len(drawn):
         return 1.0

@@ -32,6 +32,7 @@ from tandem.report.search_axes import ParameterAxis
 _DECIMALS = 1  # of a pixel
 # Shares of the settings, best first, that parallel coordinates draw alike: (up to, name, opacity, line width).
 _GROUPS = ((0.05, "best 5 %", 1.0, 1.7), (0.25, "best 25 %", 0.6, 1.0), (0.5, "better half", 0.32, 0.8))
+_CROWD = 150  # settings above which lines become thinner
 _SPREAD = 0.5  # of the way to the next level over which the lines through a level are spread
 _DODGE = 0.16  # of the way to the next level between two frameworks' marks
 _CAPS: dict[str, Any] = {"o": "round", "s": "projecting"}
@@ -107,13 +108,14 @@ def _line_groups(plot: ParallelPlot) -> list[tuple[np.ndarray, float, float, str
     low, high = plot.limits
     heights = np.column_stack([_spread(plot), (plot.values - low) / (high - low)])
     count, colour = len(heights), look_of(plot.framework)[0]
+    thin = min(1.0, max(0.4, math.sqrt(_CROWD / count)))  # where lines are many they would cover one another
     groups: list[tuple[np.ndarray, float, float, str]] = []
     start = 1
     for share, _, opacity, width in _GROUPS:
         end = max(start, math.ceil(share * count))
-        groups.append((heights[start:end], opacity, width, colour))
+        groups.append((heights[start:end], opacity * (thin if opacity < 1 else 1.0), width * thin, colour))
         start = end
-    groups.append((heights[start:], 0.28, 0.7, SOFT))
+    groups.append((heights[start:], 0.3 * thin, 0.7 * thin, SOFT))
     return [*reversed(groups), (heights[:1], 1.0, 3.0, INK)]
 
 

@@ -132,7 +132,10 @@ def distinct_finished(record: SearchRecord) -> tuple[Trial, ...]:
     sign = -1.0 if record.higher_is_better else 1.0
     found = [trial for trial in record.trials if trial.state == "finished" and trial.value is not None]
     found.sort(key=lambda trial: (trial.number != record.best, sign * _value(trial), trial.number))
-    return tuple({setting_key(trial.parameters): trial for trial in reversed(found)}.values())[::-1]
+    distinct: dict[str, Trial] = {}
+    for trial in found:
+        distinct.setdefault(setting_key(trial.parameters), trial)
+    return tuple(distinct.values())
 
 
 def rank_settings(record: SearchRecord) -> Ranking | None:

@@ -15,6 +15,7 @@ from tandem.searches.records import SearchedParameter, SearchRecord, Trial
 from tandem.searches.values import is_ordered, value_key
 
 _FEWEST_HITS = 3
+_BOUNDS = 25  # of a parameter that are tried in each direction, evenly among its values
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ def ending_regions(record: SearchRecord, states: Collection[str], most: int = 2)
         states: of trials, for instance {"diverged"}.
         most: rules to return.
     """
+    if sum(trial.state in states for trial in record.trials) < _FEWEST_HITS:
+        return ()
     found = []
     tried = sum(len(list(_rules(entry, record.trials))) for entry in record.space)
     for entry in record.space:
@@ -84,7 +87,9 @@ def _rules(entry: SearchedParameter, trials: tuple[Trial, ...]) -> Iterator[tupl
         distinct = {value_key(value): value for value in values}
         yield from (("=", value) for value in (distinct.values() if len(distinct) > 1 else ()))
         return
-    ordered = sorted(set(values))
+    distinct_values = sorted(set(values))
+    kept = np.unique(np.linspace(0, len(distinct_values) - 1, min(len(distinct_values), _BOUNDS)).round().astype(int))
+    ordered = [distinct_values[place] for place in kept]
     yield from (("≥", value) for value in ordered[1:])
     yield from (("≤", value) for value in ordered[:-1])
 

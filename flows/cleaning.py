@@ -18,20 +18,22 @@ from tandem.plan import Plan
 
 _RUNS_WITH_LOGS = 20
 # Folders that other stages depend on as a whole: what an old plan left in them would be recorded as an input.
-_SHARED_FOLDERS = ("comparison", "evaluation", "models", "parity", "timings")
+_SHARED_FOLDERS = ("comparison", "evaluation", "models", "parity", "timings", "trials")
 _OF_A_RUN: tuple[Callable[[str, str], Path], ...] = (
     paths.model, paths.history, paths.timing, paths.logs, paths.evaluation, paths.metrics, paths.parity,
 )  # fmt: skip
+_OF_A_SEARCH: tuple[Callable[[str, str], Path], ...] = (paths.trials, paths.trial_timing)
 _HALF_WRITTEN = "*.partial-*"
 
 
 def stale_paths(plan: Plan, root: Path) -> list[Path]:
     """Return what belongs to no run of the plan, relative to ``root`` and sorted.
 
-    That is: outs that dvc.lock names, checkpoints, half-written files, and the output of all but the newest runs.
+    That is: outs that dvc.lock names, checkpoints, trials of unfinished searches, half-written files, and the output of
+    all but the newest runs.
     Files of the user's own are never among them.
     """
-    return sorted(_stale_outs(plan, root) | _stale_checkpoints(plan, root) | _half_written(root) | _old_logs(root))
+    return sorted(_stale_outs(plan, root) | _unfinished(plan, root) | _half_written(root) | _old_logs(root))
 
 
 def take_out_old_results(plan: Plan, root: Path) -> list[Path]:
@@ -55,6 +57,7 @@ def _stale_outs(plan: Plan, root: Path) -> set[Path]:
         for path in (paths.raw(name), paths.fit(name), paths.test(name), paths.scaler(name))
     }
     kept |= {place(run.experiment, run.framework) for run in plan.runs.values() for place in _OF_A_RUN}
+    kept |= {place(entry.search, entry.framework) for entry in plan.searches.values() for place in _OF_A_SEARCH}
     kept |= {path for name in plan.reports for path in (paths.comparison(name), paths.ladder(name), paths.report(name))}
     kept |= {paths.index(), paths.checked(), paths.equivalence()}
     return {path for path in _recorded_outs(root / "dvc.lock") if path not in kept and (root / path).exists()}
@@ -68,14 +71,18 @@ def _recorded_outs(lock: Path) -> set[Path]:
         return set()  # nothing has run here, or DVC will say what is wrong with the file
 
 
-def _stale_checkpoints(plan: Plan, root: Path) -> set[Path]:
+def _unfinished(plan: Plan, root: Path) -> set[Path]:
     kept = {paths.checkpoints(run.experiment, run.framework) for run in plan.runs.values()}
-    folders = {path.relative_to(root) for path in (root / ".checkpoints").glob("*/*")}
+    kept |= {paths.journal(entry.search, entry.framework) for entry in plan.searches.values()}
+    folders = {path.relative_to(root) for top in (".checkpoints", ".searches") for path in (root / top).glob("*/*")}
     return folders - kept
 
 
 def _half_written(root: Path) -> set[Path]:
-    tops = ("build", "data", "history", "ladder", "logs", "metrics", "reports", ".checkpoints", *_SHARED_FOLDERS)
+    tops = (
+        "build", "data", "history", "ladder", "logs", "metrics", "reports", ".checkpoints", ".searches",
+        *_SHARED_FOLDERS,
+    )  # fmt: skip
     return {path.relative_to(root) for top in tops for path in (root / top).rglob(_HALF_WRITTEN)}
 
 

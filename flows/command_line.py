@@ -81,7 +81,7 @@ def _options(
 @app.command()
 def run(
     targets: Annotated[
-        list[str] | None, typer.Argument(help="Experiments of the suite, or DVC stages; none: all of it.")
+        list[str] | None, typer.Argument(help="Experiments and searches of the suite, or DVC stages; none: all of it.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Run stages that have not changed, too.")] = False,
     jobs: Annotated[
@@ -95,7 +95,7 @@ def run(
 
     params = read_params(paths.PARAMS)
     plan = make_plan(params)
-    stages = [_stage(target, list(plan.reports), params.experiments) for target in targets or ()]
+    stages = [_stage(target, list(plan.reports), params.experiments, params.searches) for target in targets or ()]
     console = Console(soft_wrap=False)
     _write_plan(plan, console)
     asked = [target for target in targets or () if target in plan.reports]
@@ -103,6 +103,47 @@ def run(
     status = run_pipeline(Path(), stages, force, console, pages, jobs=jobs)
     if status:
         raise typer.Exit(status)
+
+
+@app.command()
+def search(
+    name: Annotated[str, typer.Argument(help="A search that params.yaml declares.")],
+    framework: Annotated[
+        list[str] | None, typer.Option("--framework", "-F", help="Search in this one alone; may be given twice.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Run stages that have not changed, too.")] = False,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", "-j", min=1, help="Threads that may work at a time; by default the cores.")
+    ] = None,
+) -> None:
+    """Search for the best settings of an experiment, train them, and say where the report is.
+
+    A search that was interrupted goes on where it stood; one whose declaration, data and code are as they were is
+    not repeated. A search that is not in the suite is added to it.
+    """
+    from flows.run import run_pipeline
+    from flows.searching import best_line, put_into_suite, search_targets
+    from tandem.config import read_params
+    from tandem.plan import make_plan
+    from tandem.records import read_record
+    from tandem.searches.records import SearchRecord
+
+    console = Console(soft_wrap=False)
+    frameworks = list(dict.fromkeys(framework or ()))
+    params, added = put_into_suite(read_params(paths.PARAMS), name, frameworks, Path())
+    if added:
+        console.print(Text(f"'{name}' added to suite: searches: in {paths.PARAMS}"))
+    plan = make_plan(params)
+    _write_plan(plan, console)
+    targets = search_targets(plan, name, frameworks)
+    compared = targets[0].startswith("report@")
+    status = run_pipeline(Path(), targets, force, console, [paths.report(name)] if compared else (), jobs=jobs)
+    if status:
+        raise typer.Exit(status)
+    for entry in plan.searches.values():
+        if entry.search == name and (not frameworks or entry.framework in frameworks):
+            found = read_record(SearchRecord, paths.trials(name, entry.framework) / "search.json")
+            console.print(Text(best_line(found)), soft_wrap=True)
 
 
 def _write_plan(plan: Plan, console: Console) -> bool:
@@ -117,8 +158,8 @@ def _write_plan(plan: Plan, console: Console) -> bool:
     return changed
 
 
-def _stage(target: str, experiments: list[str], declared: Collection[str]) -> str:
-    """Return the stage that a word of the command line means: an experiment's page, or itself."""
+def _stage(target: str, experiments: list[str], declared: Collection[str], searches: Collection[str]) -> str:
+    """Return the stage that a word of the command line means: an experiment's or search's page, or itself."""
     if target in experiments:
         return f"report@{target}"
     if "@" in target or target in _STAGES:
@@ -126,6 +167,10 @@ def _stage(target: str, experiments: list[str], declared: Collection[str]) -> st
     if target in declared:
         raise ParameterError(
             f"'{target}' is declared, but not in the suite; add it under suite: experiments: in {paths.PARAMS}"
+        )
+    if target in searches:
+        raise ParameterError(
+            f"'{target}' is a search that is not in the suite; `tandem search {target}` adds and runs it"
         )
     raise ParameterError(f"'{target}' is no experiment of the suite; {suggest(target, experiments)}")
 
@@ -144,7 +189,8 @@ def plan() -> None:
         table.add_row(entry.experiment, entry.dataset, entry.frameworks)
     console.print(table)
     state = "written" if changed else "is up to date"
-    console.print(Text(f"{paths.RUNS} {state}: {len(made.runs)} runs of {len(made.reports)} experiments"))
+    kinds = "experiments and searches" if made.searches else "experiments"
+    console.print(Text(f"{paths.RUNS} {state}: {len(made.runs)} runs of {len(made.reports)} {kinds}"))
 
 
 @app.command()
@@ -163,7 +209,8 @@ def suite(
         shown = params.suites if named else {"(your own)": params.suite, **params.suites}
         for known, declared in shown.items():
             label = f"{known} (selected)" if declared == params.suite else known
-            table.add_row(label, ", ".join(declared.experiments), ", ".join(declared.frameworks))
+            names = [*declared.experiments, *(f"{name} (search)" for name in declared.searches)]
+            table.add_row(label, ", ".join(names), ", ".join(declared.frameworks))
         console.print(table)
         return
     own = params.suite if params.suite not in params.suites.values() else None

@@ -1,6 +1,6 @@
-"""The deployments ``pipeline`` and ``publish``: flows with forms, and the process that serves them.
+"""The deployments ``pipeline``, ``search`` and ``publish``: flows with forms, and the process that serves them.
 
-Run as a program by :mod:`flows.ui`, in the project's folder, this serves both until its standard input ends; then
+Run as a program by :mod:`flows.ui`, in the project's folder, this serves them until its standard input ends; then
 it ends the flow runs that it started.
 """
 
@@ -33,8 +33,8 @@ from flows.pipeline import submit_stage
 from flows.publish_request import publish_request
 from flows.run_request import RunRequest, run_request
 from stages import paths
-from tandem.config import BatchSize, Epochs, Replicates, read_params
-from tandem.plan import Plan, make_plan
+from tandem.config import BatchSize, Epochs, Params, Replicates, read_params
+from tandem.plan import Plan, make_plan, search_frameworks
 
 MOST_JOBS = 256
 READY = "ready"
@@ -91,6 +91,28 @@ def pipeline(
         return run_request(Path.cwd(), request, submit_stage)
 
 
+@flow(name="search", persist_result=False)
+def search(
+    search: str, frameworks: list[str] | None = None, force: bool = False, parallel: Jobs | None = None
+) -> State:
+    """Search for the best settings of an experiment, train them, and publish the report.
+
+    The best settings so far are in the run's artifacts. A search that was interrupted goes on where it stood; several
+    searches at once share the devices. One that is not in the suite is added to it.
+
+    Args:
+        search: Which of the searches that params.yaml declares.
+        frameworks: Which of its frameworks; none chosen: all. Without the others, they are not compared.
+        force: Search anew even if nothing has changed.
+        parallel: How many threads the stages may use at a time; empty: one for each core.
+    """
+    request = RunRequest(
+        search=search, frameworks=tuple(frameworks or ()), force=force, jobs=parallel, always_publish=True
+    )
+    with ending_with_parent():
+        return run_request(Path.cwd(), request, submit_stage)
+
+
 @flow(name="publish", persist_result=False)
 def publish(target: Target, keep: Kept | None = None) -> State:
     """Bring the reports of all published runs to another place.
@@ -108,8 +130,9 @@ def publish(target: Target, keep: Kept | None = None) -> State:
 def form_schema(schema: ParameterSchema, choices: dict[str, list[str]]) -> ParameterSchema:
     """Turn the schema of a flow's parameters into that of a flat form.
 
-    A choice among names becomes a multiple selection; a number that may be left out becomes a plain field that may
-    stay empty (Prefect's pages would show a switch between two types); a name becomes a title.
+    A choice among names becomes a selection, a multiple one where the parameter is a list; a number that may be left
+    out becomes a plain field that may stay empty (Prefect's pages would show a switch between two types); a name
+    becomes a title.
 
     Args:
         schema: as Prefect makes it from the function.
@@ -122,7 +145,9 @@ def form_schema(schema: ParameterSchema, choices: dict[str, list[str]]) -> Param
             entry |= option
         if entry.get("default", ...) is None:
             del entry["default"]
-        if name in choices:
+        if name in choices and entry["type"] == "string":
+            entry["enum"] = choices[name]
+        elif name in choices:
             entry |= {"items": {"type": "string", "enum": choices[name]}, "uniqueItems": True, "default": []}
         entry["title"] = name.replace("_", " ").capitalize()
     return form
@@ -144,6 +169,20 @@ def pipeline_deployment(plan: Plan, nightly: str | None = None) -> RunnerDeploym
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
     choices = {"experiments": list(plan.reports), "frameworks": frameworks}
+    deployment._parameter_openapi_schema = form_schema(deployment._parameter_openapi_schema, choices)
+    return deployment
+
+
+def search_deployment(params: Params) -> RunnerDeployment:
+    """Return the deployment ``search`` with the searches that are declared, in the suite or not."""
+    deployment = RunnerDeployment.from_flow(
+        search, name="search", description=_description(search), entrypoint_type=EntrypointType.MODULE_PATH
+    )
+    frameworks = [framework for name in params.searches for framework in search_frameworks(params, name)]
+    choices: dict[str, list[str]] = {
+        "search": list(params.searches),
+        "frameworks": list(dict.fromkeys(frameworks)),
+    }
     deployment._parameter_openapi_schema = form_schema(deployment._parameter_openapi_schema, choices)
     return deployment
 
@@ -196,13 +235,13 @@ def ending_with_parent() -> Iterator[None]:
 
 
 def serve_deployments(root: Path, limit: int, nightly: str | None, ready: int) -> None:
-    """Serve both deployments for ever.
+    """Serve the deployments for ever; ``search`` where a search is declared.
 
     Args:
         root: the project's folder.
         limit: how many flow runs may go on at a time.
         nightly: when ``pipeline`` runs by itself, as a cron line.
-        ready: file descriptor that is told when both are registered.
+        ready: file descriptor that is told when all are registered.
     """
 
     async def serve(deployments: list[Any]) -> None:
@@ -214,8 +253,9 @@ def serve_deployments(root: Path, limit: int, nightly: str | None, ready: int) -
         await runner.start()
 
     with living_process(get_current_settings().home):
-        plan = make_plan(read_params(root / paths.PARAMS))
-        asyncio.run(serve([pipeline_deployment(plan, nightly), publish_deployment()]))
+        params = read_params(root / paths.PARAMS)
+        searching = [search_deployment(params)] if params.searches else []
+        asyncio.run(serve([pipeline_deployment(make_plan(params), nightly), *searching, publish_deployment()]))
 
 
 def _end_group_with_owner() -> None:

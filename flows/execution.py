@@ -30,6 +30,8 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import ArtifactUpdate
 from prefect.context import FlowRunContext
 from prefect.futures import PrefectFuture
 from prefect.states import Cancelled, Completed, Failed, State
@@ -38,6 +40,7 @@ from dvcgraph.adapter import StageNode
 from dvcgraph.events import Ended, Event, Listener, Notice, Outcome, Output, Progress, Queued, Started, Summary, Waiting
 from dvcgraph.schedule import open_run
 from flows.progress import describe_progress, percent_done
+from tandem.searches.progress import SearchProgress, read_progress
 
 METRICS_PATTERN = "metrics/*/*.json"  # metrics/<experiment>/<framework>.json
 REPORTS_PATTERN = "reports/*.html"
@@ -297,13 +300,16 @@ class _Shown:
     context: Context  # of the stage's task: the artifact belongs to it
     percent: float = 0.0
     text: str = ""
+    search: SearchProgress | None = None
     is_new: bool = True
     artifact: UUID | None = None
+    table: UUID | None = None  # of a search's best trials so far
+    told: SearchProgress | None = None  # what the table shows
     sent_at: float = -math.inf
 
 
 class _ProgressReporter:
-    """Keeps a progress artifact for each stage that reports progress.
+    """Keeps a progress artifact for each stage that reports progress, and for a search a table of its best trials.
 
     One thread sends the newest value only, each stage's at most once a second. With the server gone a call blocks
     for more than a minute: nobody waits for this thread for long, and what it raises is nobody's concern.
@@ -317,9 +323,9 @@ class _ProgressReporter:
 
     def report(self, stage: str, values: Mapping[str, Any]) -> None:
         """Take in what a stage told; called in its task."""
-        percent = percent_done(values)
-        if percent is not None:
-            self._take_in(stage, percent, describe_progress(values))
+        percent, search = percent_done(values), read_progress(values)
+        if percent is not None or search is not None:
+            self._take_in(stage, percent or 0.0, describe_progress(values), search)
 
     def end(self, stage: str, outcome: Outcome) -> None:
         """Take in that a stage ended."""
@@ -335,12 +341,13 @@ class _ProgressReporter:
         if self._thread is not None:
             self._thread.join(_LAST_PROGRESS_SECONDS)
 
-    def _take_in(self, stage: str, percent: float, text: str) -> None:
+    def _take_in(self, stage: str, percent: float, text: str, search: SearchProgress | None = None) -> None:
         with self._changed:
             shown = self._stages.get(stage)
             if shown is None:
                 shown = self._stages[stage] = _Shown(copy_context())
             shown.percent, shown.text, shown.is_new = percent, text, True
+            shown.search = search or shown.search
             if self._thread is None:
                 self._thread = threading.Thread(target=self._send_for_ever, name="progress", daemon=True)
                 self._thread.start()
@@ -359,11 +366,13 @@ class _ProgressReporter:
                         return
                     self._changed.wait(_PROGRESS_SECONDS / 4 if new else None)
                     continue
-                values = {stage: (shown.percent, shown.text) for stage, shown in due.items()}
-            for stage, (percent, text) in values.items():
+                values = {stage: (shown.percent, shown.text, shown.search) for stage, shown in due.items()}
+            for stage, (percent, text, search) in values.items():
                 shown = due[stage]
                 try:
                     shown.context.run(_send, stage, shown, percent, text)
+                    if search is not None and search.leaders and search != shown.told:
+                        shown.context.run(_send_leaders, shown, search)
                 except Exception as error:
                     logging.getLogger(__name__).debug("no progress artifact of %s: %s", stage, error)
                 shown.sent_at = time.monotonic()
@@ -377,6 +386,19 @@ def _send(stage: str, shown: _Shown, percent: float, text: str) -> None:
         shown.artifact = cast(UUID, made)  # there is no event loop in this thread
     else:
         update_progress_artifact(shown.artifact, progress=percent, description=description)
+
+
+def _send_leaders(shown: _Shown, search: SearchProgress) -> None:
+    """Keep the table of a search's best trials so far as it is now; its page shows each change."""
+    rows = [{"trial": leader.trial, search.metric: leader.value, **leader.parameters} for leader in search.leaders]
+    description = f"{search.search} in {search.framework}: the best of {search.trials} trials so far"
+    if shown.table is None:
+        key = artifact_key(f"best-{search.search}-{search.framework}")
+        shown.table = cast(UUID, create_table_artifact(table=rows, key=key, description=description))
+    else:
+        update = ArtifactUpdate(data=json.dumps(rows), description=description)
+        get_client(sync_client=True).update_artifact(shown.table, update)
+    shown.told = search
 
 
 # --------------------------------------------------------------------------------- artifacts of the whole run

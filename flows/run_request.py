@@ -21,6 +21,7 @@ from flows.dead_runs import living_run, mark_dead_runs
 from flows.execution import METRICS_PATTERN, GraphRun, Link, Submit
 from flows.publishing import PUBLISHED, new_run_id, publish_run
 from flows.repository import RepositoryError, git
+from flows.searching import put_into_suite, search_targets
 from flows.server import REPORTS_URL_VARIABLE
 from stages import paths
 from tandem.config import Params, read_params
@@ -39,6 +40,7 @@ class RunRequest:
         experiments: of the plan; none: all.
         frameworks: of the plan; none: all.
         targets: DVC stages, instead of experiments and frameworks.
+        search: one that is declared, in the frameworks chosen, instead of experiments; added to the suite if need be.
         force: run stages that have not changed, too.
         jobs: how many threads may work at a time; None: the cores.
         overrides: numbers to take instead of the declared ones, for one experiment; None is left out.
@@ -48,6 +50,7 @@ class RunRequest:
     experiments: tuple[str, ...] = ()
     frameworks: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
+    search: str = ""
     force: bool = False
     jobs: int | None = None
     overrides: Mapping[str, float | None] = field(default_factory=dict)
@@ -93,8 +96,12 @@ def _run_in_workspace(root: Path, request: RunRequest, submit: Submit) -> State:
     params = read_params(root / paths.PARAMS) if (root / paths.PARAMS).exists() else None
     targets = request.targets
     if params is not None:
+        if request.search:
+            params, added = put_into_suite(params, request.search, request.frameworks, root)
+            if added:
+                execution.tell(f"'{request.search}' added to suite: searches: in {paths.PARAMS}")
         plan = make_plan(params)
-        targets = targets or experiment_targets(plan, request.experiments, request.frameworks)
+        targets = targets or _targets(plan, request)
         write_plan(plan, root / paths.RUNS)
         take_out_old_results(plan, root)
     run = execution.run_graph(root, targets, submit, jobs=request.jobs, force=request.force)
@@ -135,6 +142,12 @@ def _run_in_copy(root: Path, request: RunRequest, submit: Submit) -> State:
         folder = overridden.copy.project
         params = read_params(folder / paths.PARAMS)
         return _publish_and_judge(_Finished(root, folder, request, (), params, runs[0], started, overrides.given))
+
+
+def _targets(plan: Plan, request: RunRequest) -> tuple[str, ...]:
+    if request.search:
+        return search_targets(plan, request.search, request.frameworks)
+    return experiment_targets(plan, request.experiments, request.frameworks)
 
 
 def experiment_targets(plan: Plan, experiments: Sequence[str], frameworks: Sequence[str]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stages import paths
-from tandem.config import FRAMEWORKS, Experiment, read_params
+from tandem.config import FRAMEWORKS, Experiment, declared_experiment, read_params
 from tandem.errors import ModelError, ParameterError, suggest
 from tandem.fitdata import load_scaler
 from tandem.models import Architecture
@@ -56,10 +56,11 @@ def find_trained(experiment: str, framework: str, replicate: int, fold: int | No
         DataError: it was not trained yet.
     """
     params = read_params(paths.PARAMS)
-    if experiment not in params.experiments:
+    known = [*params.experiments, *params.searches]
+    if experiment not in known:
+        places = "experiments or searches" if params.searches else "experiments"
         raise ParameterError(
-            f"'{experiment}' is not declared under experiments in {paths.PARAMS}; "
-            f"{suggest(experiment, params.experiments)}"
+            f"'{experiment}' is not declared under {places} in {paths.PARAMS}; {suggest(experiment, known)}"
         )
     if framework not in FRAMEWORKS:
         raise ParameterError(f"'{framework}' is no framework; {suggest(framework, FRAMEWORKS)}")
@@ -67,7 +68,7 @@ def find_trained(experiment: str, framework: str, replicate: int, fold: int | No
     trained = _trained_on(record, fold)
     if replicate >= len(trained):
         raise ParameterError(f"replicate {replicate} of '{experiment}' is not there; allowed: 0 to {len(trained) - 1}")
-    declared = params.experiments[experiment]
+    declared = params.experiments.get(experiment) or declared_experiment(record)  # a search's best setting
     if record.declaration != declared.model_dump(mode="json", exclude_none=True):
         raise ParameterError(
             f"'{experiment}' has changed in {paths.PARAMS} since its {framework} networks were trained; "

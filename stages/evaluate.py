@@ -1,6 +1,7 @@
 """Evaluates one run on all parts of its data: ``python -m stages.evaluate EXPERIMENT FRAMEWORK``.
 
-The only stage that reads the test part.
+The only stage that reads the test part. What was declared it reads from the run's own record: a search has no
+declaration of its best setting, and each framework finds another.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 from stages import paths
 from stages.command import run_stage_command, take_arguments
 from tandem import metrics
-from tandem.config import Experiment, Training, read_experiment
+from tandem.config import Experiment, Training, declared_experiment
 from tandem.datasets import Rows
 from tandem.evaluation import Outputs, evaluate, read_outputs
 from tandem.fitdata import load_fit, load_scaler, load_test
@@ -40,11 +41,11 @@ from tandem.surfaces import Grid, has_grid, lay_grid
 def main(arguments: list[str]) -> None:
     """Evaluate every training with its saved model, on the rows of its fold and on the test rows."""
     name, framework_name = take_arguments(arguments, "evaluate", "EXPERIMENT", "FRAMEWORK")
-    experiment = read_experiment(paths.PARAMS, name)
-    framework = load_framework(framework_name, alone=True)
-    framework.set_up(experiment.training.threads)
     models = paths.model(name, framework_name)
     run = read_record(RunRecord, models / "run.json")
+    experiment = declared_experiment(run)
+    framework = load_framework(framework_name, alone=True)
+    framework.set_up(experiment.training.threads)
     description = read_record(DataDescription, paths.fit(experiment.dataset) / "description.json")
     architecture = experiment.architecture(description)
     grid = _lay_grid(experiment.dataset, description)

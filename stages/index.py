@@ -7,10 +7,11 @@ import sys
 from stages import paths
 from stages.command import run_stage_command, take_arguments
 from tandem.diagnosis import DiagnosisRecord
-from tandem.plan import ReportEntry, read_plan
+from tandem.plan import NO_TRIALS, ReportEntry, read_plan
 from tandem.records import ComparisonRecord, RunRecord, TimingRecord, read_record
 from tandem.report.pages import IndexInputs, index_page
 from tandem.report.records import IndexEntry
+from tandem.searches.records import SearchRecord
 from tandem.storage import write_text
 
 
@@ -34,7 +35,12 @@ def _read_entry(entry: ReportEntry) -> IndexEntry:
         timings={f: read_record(TimingRecord, paths.timing(experiment, f)) for f in frameworks},
         address=paths.report(experiment).name,
         diagnosis=read_record(DiagnosisRecord, paths.comparison(experiment) / "diagnosis.json"),
+        search="" if entry.trials == NO_TRIALS else _read_strategy(experiment, frameworks[0]),
     )
+
+
+def _read_strategy(search: str, framework: str) -> str:
+    return read_record(SearchRecord, paths.trials(search, framework) / "search.json").strategy
 
 
 if __name__ == "__main__":

@@ -93,6 +93,21 @@ def index() -> Path:
     return Path("reports/index.html")
 
 
+def trials(search: str, framework: str) -> Path:
+    """Return the folder of a search's trials and of its best setting."""
+    return Path("trials") / search / framework
+
+
+def trial_timing(search: str, framework: str) -> Path:
+    """Return the table of what each trial took."""
+    return Path("timings") / search / f"{framework}-trials.csv"
+
+
+def journal(search: str, framework: str) -> Path:
+    """Return the folder of an unfinished search's trials; no out of DVC."""
+    return Path(".searches") / search / framework
+
+
 def checkpoints(experiment: str, framework: str) -> Path:
     """Return the folder of an unfinished training's checkpoints; no out of DVC."""
     return Path(".checkpoints") / experiment / framework

@@ -1,4 +1,4 @@
-"""Writes one experiment's page: ``python -m stages.report EXPERIMENT "keras torch"``."""
+"""Writes the page of an experiment or a search: ``python -m stages.report EXPERIMENT "keras torch"``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ from tandem.records import (
 )
 from tandem.report.pages import PageInputs, experiment_page
 from tandem.report.records import GALLERY, EvaluationArrays, FitSamples
+from tandem.report.search import SearchInputs
 from tandem.report.surfaces import SurfaceArrays
+from tandem.searches.records import SearchRecord
 from tandem.storage import load_array, write_text
 from tandem.surfaces import has_grid
 
@@ -56,6 +58,7 @@ def _read_inputs(experiment: str, frameworks: list[str]) -> PageInputs:
     data = read_record(DataDescription, fit / "description.json")
     runs = {f: read_record(RunRecord, paths.model(experiment, f) / "run.json") for f in frameworks}
     arrays = {f: _read_arrays(paths.evaluation(experiment, f)) for f in frameworks}
+    search = _read_search(experiment, frameworks)
     return PageInputs(
         data=data,
         scaling=read_record(ScalingSummary, paths.scaler(comparison.dataset) / "summary.json"),
@@ -67,9 +70,31 @@ def _read_inputs(experiment: str, frameworks: list[str]) -> PageInputs:
         arrays=arrays,
         samples=_read_samples(fit),
         diagnosis=read_record(DiagnosisRecord, paths.comparison(experiment) / "diagnosis.json"),
-        ladder=read_record(LadderRecord, paths.ladder(experiment)),
+        ladder=read_record(LadderRecord, paths.ladder(experiment)) if search is None else None,
         surface=_read_surface(data, fit, {f: paths.evaluation(experiment, f) for f in frameworks}, arrays),
+        search=search,
     )
+
+
+def _read_search(name: str, frameworks: list[str]) -> SearchInputs | None:
+    """Read the trials of a search; None for an experiment, which has none: no search has an experiment's name."""
+    if not paths.trials(name, frameworks[0]).exists():
+        return None
+    return SearchInputs(
+        records={f: read_record(SearchRecord, paths.trials(name, f) / "search.json") for f in frameworks},
+        seconds={f: _read_seconds(paths.trial_timing(name, f)) for f in frameworks},
+    )
+
+
+def _read_seconds(table: Path) -> dict[int, float]:
+    """Read what each trial took, by its number."""
+    try:
+        rows = [line.split(",") for line in table.read_text(encoding="utf-8").splitlines()[1:]]
+        return {int(number): float(seconds) for number, seconds in rows}
+    except FileNotFoundError:
+        raise DataError(f"{table}: missing; run `dvc repro` to make it") from None
+    except ValueError as error:
+        raise DataError(f"{table}: damaged ({error}); delete it and run `dvc repro`") from None
 
 
 def _read_histories(model: Path, run: RunRecord) -> tuple[History, ...]:

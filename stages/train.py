@@ -10,24 +10,11 @@ import time
 
 _STARTED = time.time()
 
-import json
-import os
-import platform
 import sys
-from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from stages import paths
 from stages.command import limit_threads, run_stage_command, take_arguments
-from tandem.errors import ParameterError
-
-if TYPE_CHECKING:
-    from tandem.checkpoints import Checkpoints
-    from tandem.training import Progress, Session, Trained
-
-_PROGRESS_VARIABLE = "DVCGRAPH_PROGRESS"
-_SAVE_SECONDS_VARIABLE = "TANDEM_CHECKPOINT_SECONDS"
+from stages.training import train_experiment
 
 
 def main(arguments: list[str]) -> None:
@@ -38,151 +25,11 @@ def main(arguments: list[str]) -> None:
     experiment = read_experiment(paths.PARAMS, name)
     limit_threads(experiment.training.threads)
 
-    from tandem.fitdata import load_fit
     from tandem.frameworks import load_framework
-    from tandem.training import Session
 
     framework = load_framework(framework_name, alone=True)
     framework.set_up(experiment.training.threads, experiment.training.devices)
-    streamed = experiment.training.input == "streamed"
-    data = load_fit(paths.fit(experiment.dataset), paths.scaler(experiment.dataset), streamed=streamed)
-    architecture = experiment.architecture(data.description)
-    folds = len(data.description.folds)
-    session = Session(framework, architecture, experiment, data, 0 if folds else None)
-    checkpoints = _checkpoints(name, session)
-    start_up_seconds = time.time() - _STARTED
-    results = list(_train_replicates(session, checkpoints))
-    for fold in range(1, folds):
-        data = load_fit(paths.fit(experiment.dataset), paths.scaler(experiment.dataset), fold, streamed=streamed)
-        session = Session(framework, architecture, experiment, data, fold, session.batch_size)
-        results += _train_replicates(session, checkpoints)
-    _write(name, session, results, start_up_seconds)
-    checkpoints.clear()
-
-
-def _checkpoints(name: str, session: Session) -> Checkpoints:
-    """Open the checkpoints of exactly this training: its settings, data, code and versions."""
-    import numpy
-
-    import tandem
-    from tandem.checkpoints import SAVE_SECONDS, Checkpoints, digest_of, file_digest
-    from tandem.fitdata import fit_digest
-
-    experiment, framework = session.experiment, session.framework
-    library = Path(tandem.__file__).parent
-    code = [
-        Path(__file__),
-        *library.glob("*.py"),
-        *library.glob("layers/*.py"),
-        *library.glob("frameworks/*.py"),
-        *library.glob(f"frameworks/{framework.NAME}/**/*.py"),
-    ]
-    facts = {
-        "experiment": experiment.model_dump(mode="json"),
-        "batch size": session.batch_size,
-        "weights": file_digest(Path(experiment.weights_file)) if experiment.weights_file else None,
-        "data": fit_digest(paths.fit(experiment.dataset), paths.scaler(experiment.dataset)),
-        "versions": framework.versions(),
-        "machine": platform.machine(),
-        "numpy": numpy.__version__,
-        "python": platform.python_version(),
-    }
-    given = os.environ.get(_SAVE_SECONDS_VARIABLE, str(SAVE_SECONDS))
-    try:
-        seconds = float(given)
-    except ValueError:
-        raise ParameterError(f"{_SAVE_SECONDS_VARIABLE}: '{given}' is no number of seconds; unset it") from None
-    return Checkpoints(paths.checkpoints(name, framework.NAME), digest_of(facts, code), seconds)
-
-
-def _train_replicates(session: Session, checkpoints: Checkpoints) -> Iterator[Trained]:
-    """Yield each replicate's result; those that a killed training had finished are read back."""
-    from tandem.training import Trained, train_replicate
-
-    for replicate in range(session.experiment.training.replicates):
-        number = session.number(replicate)
-        finished = checkpoints.load_finished(number)
-        if finished is not None:
-            yield Trained.from_checkpoint(finished)
-            continue
-        result = train_replicate(session, replicate, checkpoints, on_epoch=_tell_progress, on_resume=_tell_resume)
-        print(f"{session.name(replicate)}: {result.record.outcome} after {result.record.epochs} epochs: "
-              f"{result.record.explanation}", flush=True)  # fmt: skip
-        if session.trainings > 1:
-            checkpoints.save_finished(number, *result.to_checkpoint())
-        yield result
-
-
-def _tell_resume(training: str, epoch: int) -> None:
-    print(f"{training}: goes on from its checkpoint, after epoch {epoch}", flush=True)
-
-
-def _tell_progress(progress: Progress) -> None:
-    """Append a line to the file that a runner watches, and print one of the epochs that a log should show."""
-    facts = vars(progress)
-    watched = os.environ.get(_PROGRESS_VARIABLE)
-    if watched:
-        with Path(watched).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(facts) + "\n")
-    every = max(1, progress.epochs // 10)
-    if progress.epoch % every == 0 or progress.epoch in (1, progress.epochs):
-        valid = "" if progress.valid_loss is None else f", valid_loss {progress.valid_loss:.4g}"
-        print(f"{progress.name} epoch {progress.epoch}/{progress.epochs}: "
-              f"train_loss {progress.train_loss:.4g}{valid}", flush=True)  # fmt: skip
-
-
-def _write(name: str, session: Session, results: list[Trained], start_up_seconds: float) -> None:
-    """Write every out of the stage, each all or nothing."""
-    import numpy as np
-
-    from tandem.records import RunRecord, TimingRecord, write_record
-    from tandem.storage import new_directory, new_file, write_text
-    from tandem.tensorboard import write_logs
-    from tandem.training import history_table, peak_memory_bytes
-
-    framework, experiment, network = session.framework, session.experiment, session.network
-    record = RunRecord(
-        experiment=name,
-        framework=framework.NAME,
-        dataset=experiment.dataset,
-        constants=experiment.constants,
-        threads=experiment.training.threads,
-        batch_size=session.batch_size,
-        device=framework.device(experiment.training.devices),
-        versions={"python": platform.python_version(), "numpy": np.__version__, **framework.versions()},
-        platform=f"{platform.system()} {platform.machine()}",
-        declaration=experiment.model_dump(mode="json", exclude_none=True),
-        model=framework.summarize(network),
-        differences=tuple(
-            text
-            for topic, text in framework.NATIVE_DIFFERENCES.items()
-            if experiment.constants == "native" and topic in experiment.native_topics(session.architecture)
-        ),
-        replicates=tuple(result.record for result in results),
-    )
-    with new_directory(paths.model(name, framework.NAME)) as directory:
-        write_record(record, directory / "run.json")
-        for result in results:
-            folder = directory / result.record.name
-            folder.mkdir()
-            framework.load_weights(network, result.weights)
-            framework.save(network, folder)
-            write_record(result.history, folder / "history.json")
-    write_text(paths.history(name, framework.NAME), history_table([result.history for result in results]))
-    with new_directory(paths.logs(name, framework.NAME)) as directory:
-        for result in results:
-            write_logs(result.history, directory / result.record.name, result.wall_times)
-    timing = TimingRecord(
-        experiment=name,
-        framework=framework.NAME,
-        start_up_seconds=start_up_seconds,
-        peak_memory_bytes=peak_memory_bytes(),
-        samples_per_epoch=len(session.data.train) * experiment.training.repeat,
-        replicates=tuple(result.timing for result in results),
-        resumed=any(result.resumed for result in results),
-    )
-    with new_file(paths.timing(name, framework.NAME)) as partial:
-        write_record(timing, partial)
+    train_experiment(name, experiment, framework, _STARTED)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -30,6 +30,16 @@ class Checkpoint:
 
     facts: dict[str, Any]
     arrays: dict[str, np.ndarray]
+
+
+class States(Protocol):
+    """Where an unfinished training is kept: :class:`Checkpoints`, or a place in memory."""
+
+    def load(self, replicate: int) -> Checkpoint | None:
+        """Return the newest state of a replicate; None where there is none."""
+
+    def save(self, replicate: int, facts: Mapping[str, Any], arrays: Callable[[], Mapping[str, np.ndarray]]) -> None:
+        """Keep a replicate's state, or leave it; facts and arrays change as the training goes on."""
 
 
 class Checkpoints:

@@ -35,13 +35,13 @@ from ruamel.yaml.reader import ReaderError
 from tandem import datasets
 from tandem.augmentation import Augmentation, takes_augmentation
 from tandem.declared import Declared
-from tandem.errors import ParameterError, suggest
+from tandem.errors import DataError, ParameterError, show_value, suggest
 from tandem.layers import kinds_of
 from tandem.layers.layer import ArchitectureError
 from tandem.losses import LossName, allowed_losses
 from tandem.models import Architecture, Constants, ModelDeclaration, parameter_names, resolve
 from tandem.optimizers import Optimizer, Sgd
-from tandem.records import DataDescription, Description, Margin, Task
+from tandem.records import DataDescription, Description, Margin, RunRecord, Task
 
 FrameworkName = Literal["keras", "torch", "numpy"]
 FRAMEWORKS: tuple[FrameworkName, ...] = ("keras", "torch", "numpy")
@@ -93,7 +93,9 @@ def _name_or_mapping(schema: dict[str, Any]) -> None:
 class Suite(Declared):
     """What runs."""
 
-    experiments: tuple[Name, ...] = Field(min_length=1, description="Experiments, in the order of the index page.")
+    experiments: tuple[Name, ...] = Field(
+        default=(), description="Experiments, in the order of the index page; at least one, or a search."
+    )
     searches: tuple[Name, ...] = Field(default=(), description="Hyper-parameter searches.")
     frameworks: tuple[FrameworkName, ...] = Field(
         min_length=1, description="Each is compared with every other; differences are later minus earlier."
@@ -290,6 +292,148 @@ class Experiment(Declared):
         return topics
 
 
+# What a search may vary, and how.
+ParameterPath = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+TRAINING_PATHS = ("batch_size", "checkpoint", "early_stopping")
+SEARCH_FRAMEWORKS: tuple[FrameworkName, ...] = ("keras", "torch")
+
+
+def _check_bounds(bounds: tuple[float, float] | None) -> tuple[float, float] | None:
+    if bounds is not None and bounds[0] >= bounds[1]:
+        raise PydanticCustomError("bounds", "the first bound must be below the second")
+    return bounds
+
+
+def _check_log_bounds(bounds: tuple[float, float] | None) -> tuple[float, float] | None:
+    if bounds is not None and bounds[0] <= 0:
+        raise PydanticCustomError("bounds", "a logarithmic range must begin above 0")
+    return _check_bounds(bounds)
+
+
+class SearchedValues(Declared):
+    """The values that a search tries for one parameter: choices, or a range with both bounds included."""
+
+    choices: tuple[Any, ...] | None = Field(default=None, min_length=1, description="Each value that is tried.")
+    integer: tuple[int, int] | None = Field(default=None, description="Whole numbers, drawn uniformly.")
+    log_integer: tuple[int, int] | None = Field(
+        default=None, description="Whole numbers, drawn uniformly in their logarithm."
+    )
+    uniform: tuple[float, float] | None = Field(default=None, description="Numbers, drawn uniformly.")
+    log_uniform: tuple[float, float] | None = Field(
+        default=None, description="Numbers, drawn uniformly in their logarithm."
+    )
+    when: dict[ParameterPath, Annotated[tuple[Any, ...], Field(min_length=1)]] = Field(
+        default_factory=dict,
+        description="Parameters of the same space, each with the values for which this one is drawn; none: always.",
+    )
+
+    _bounds = field_validator("integer", "uniform")(_check_bounds)
+    _log_bounds = field_validator("log_integer", "log_uniform")(_check_log_bounds)
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        kinds = [name for name in type(self).model_fields if name != "when"]
+        given = [name for name in kinds if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise PydanticCustomError(
+                "exactly_one", "a parameter takes exactly one of: {allowed}", {"allowed": ", ".join(sorted(kinds))}
+            )
+        return self
+
+
+class Budget(Declared):
+    """How much a search may train; where both stand, the first to be spent ends it."""
+
+    epochs: int | None = Field(
+        default=None, gt=0, le=10**12, description="Trained epochs, over all settings and folds; the refit aside."
+    )
+    trials: int | None = Field(default=None, gt=0, le=1_000_000, description="Settings that are tried.")
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if self.epochs is None and self.trials is None:
+            raise PydanticCustomError("inconsistent", "a budget takes epochs, trials or both")
+        return self
+
+
+class ScoredHoldout(Declared):
+    """Each setting trains on the training rows and is scored on the validation rows."""
+
+    method: Literal["holdout"]
+
+
+class ScoredFolds(Declared):
+    """Each setting is scored on folds of the training rows, each of which is held out once."""
+
+    method: Literal["k-fold"]
+    folds: Folds = Field(description="Parts of the training rows; each is held out once.")
+    seed: Seed = Field(default=0, description="Random state of the folds.")
+    shuffle: bool = Field(default=True, description="Draw the rows of each fold; false: keep their order.")
+    stratify: bool = Field(default=False, description="Keep the classes' shares in each fold.")
+
+
+Protocol = Annotated[ScoredHoldout | ScoredFolds, Field(discriminator="method")]
+
+
+class StrategyDeclaration(BaseModel):
+    """What proposes settings: a strategy's name, or a mapping with its name and its settings."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+
+    name: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, declared: Any) -> Any:
+        return {"name": declared} if isinstance(declared, str) else declared
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings besides the name."""
+        return dict(self.model_extra or {})
+
+
+class Search(Declared):
+    """A search for the settings with which an experiment scores best."""
+
+    description: str = Field(min_length=1, description="What it teaches, in a line.")
+    experiment: Name = Field(description="The one whose settings are varied.")
+    strategy: StrategyDeclaration = Field(json_schema_extra=_name_or_mapping)
+    space: dict[ParameterPath, SearchedValues] = Field(
+        min_length=1, description="Parameters by their path in the experiment: model.sequential.0.dense.units."
+    )
+    budget: Budget | None = Field(default=None, description="How much may be trained; left out: a whole grid.")
+    protocol: Protocol = Field(
+        default=ScoredHoldout(method="holdout"), description="On which rows settings train and are scored."
+    )
+    metric: MetricName = Field(description="What is sought: the highest accuracy or R², or the lowest error.")
+    epochs: int | None = Field(
+        default=None,
+        gt=0,
+        le=1_000_000,
+        description="Of each training at most, the refit's too; none: the experiment's.",
+    )
+    batch: int | None = Field(
+        default=None, gt=0, le=100_000, description="Settings that are proposed at once; none: as the strategy does."
+    )
+    seed: Seed = Field(default=0, description="Of the strategy.")
+    chunk_megabytes: int = Field(
+        default=256, gt=0, le=1_000_000, description="Memory for settings trained together; results do not hang on it."
+    )
+    frameworks: tuple[FrameworkName, ...] | None = Field(
+        default=None, min_length=1, description="Those that search; none: the experiment's, or else the suite's."
+    )
+
+    @property
+    def folds(self) -> int:
+        """Trainings of each setting."""
+        return self.protocol.folds if isinstance(self.protocol, ScoredFolds) else 1
+
+    def epochs_of(self, experiment: Experiment) -> int:
+        """Return how many epochs a training takes at most."""
+        return experiment.training.epochs if self.epochs is None else self.epochs
+
+
 class Gate(Declared):
     """A bound that a metric of an experiment must keep on the test rows, or a run of it fails."""
 
@@ -326,7 +470,7 @@ class Params(Declared):
     suites: dict[Name, Suite] = Field(default_factory=dict)
     datasets: dict[Name, Dataset]
     experiments: dict[Name, Experiment]
-    searches: dict[Name, dict[str, Any]] = Field(default_factory=dict)
+    searches: dict[Name, Search] = Field(default_factory=dict)
     gate: tuple[Gate, ...] = Field(default=(), description="Bounds that fail a run, after its reports are made.")
     equivalence: tuple[Equivalence, ...] = Field(
         default=(), description="Margins of equivalence; for a metric without one, 5 % of an error or 0.01 of a share."
@@ -461,6 +605,30 @@ def read_experiment(path: Path, name: str) -> Experiment:
     return _read_entry(path, "experiments", name, Experiment)
 
 
+def declared_experiment(record: RunRecord) -> Experiment:
+    """Return the declaration that a run was trained from.
+
+    Raises:
+        DataError: it is none of this version's.
+    """
+    experiment: Experiment | None = _parsed(Experiment, record.declaration)
+    if experiment is None:
+        raise DataError(
+            f"run.json of '{record.experiment}' in {record.framework}: what was declared cannot be read; "
+            "delete its folder below models and run `dvc repro`"
+        )
+    return experiment
+
+
+def read_search(path: Path, name: str) -> Search:
+    """Read one search's declaration, and nothing else of params.yaml.
+
+    Raises:
+        ParameterError: it is wrong; with every mistake of the whole file.
+    """
+    return _read_entry(path, "searches", name, Search)
+
+
 def read_margins(path: Path, experiment: str) -> dict[str, Margin]:
     """Read what counts as equivalent in an experiment, by metric, and nothing else of params.yaml.
 
@@ -490,7 +658,7 @@ def _read_entry(path: Path, section: str, name: str, kind: type[Entry]) -> Entry
 
 def params_schema() -> dict[str, Any]:
     """Return the JSON Schema of params.yaml, for editors."""
-    schema = _with_names_of_layers(Params.model_json_schema())
+    schema = _with_strategies(_with_names_of_layers(Params.model_json_schema()))
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "params.yaml of Tandem"
     return schema
@@ -506,6 +674,26 @@ def _with_names_of_layers(schema: dict[str, Any]) -> dict[str, Any]:
         if definition.get("title") == "Declaration":
             definition["title"] = name
     return named
+
+
+def _with_strategies(schema: dict[str, Any]) -> dict[str, Any]:
+    """Spell out the settings of each strategy, which are not known where searches are read."""
+    from tandem.searches import strategies
+
+    mapping: dict[str, str] = {}
+    for name in strategies.strategy_names():
+        own = strategies.declaration(name).model_json_schema()
+        title = f"{_camel(name)}Strategy"
+        properties = {"name": {"const": name, "title": "Name", "type": "string"}, **own.get("properties", {})}
+        schema["$defs"][title] = {**own, "properties": properties, "required": ["name"], "title": title}
+        mapping[name] = f"#/$defs/{title}"
+    del schema["$defs"]["StrategyDeclaration"]
+    one_of = [{"$ref": reference} for reference in mapping.values()]
+    schema["$defs"]["Search"]["properties"]["strategy"]["anyOf"] = [
+        {"enum": list(mapping), "type": "string"},
+        {"discriminator": {"mapping": mapping, "propertyName": "name"}, "oneOf": one_of, "type": "object"},
+    ]
+    return schema
 
 
 def _camel(kind: str) -> str:
@@ -593,9 +781,7 @@ def _must(kind: str, message: str) -> str:
     return _TYPE_WORDS.get(kind, message.replace("Input should", "must").replace("String should", "must"))
 
 
-def _show(value: Any) -> str:
-    text = f"'{value}'" if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
-    return text if len(text) <= 80 else text[:77] + "..."
+_show = show_value
 
 
 def _without_tags(plain: Any, loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
@@ -715,8 +901,7 @@ def _inconsistencies(plain: dict[str, Any]) -> Iterator[Inconsistency]:
             )
         if isinstance(used, str) and used in good_datasets:
             yield from _experiment_mistakes(place, declared, good_datasets[used])
-    for name in _mapping(plain, "searches"):
-        yield ("searches", name), f"'{name}': searches cannot be declared yet; remove the entry"
+    yield from _search_mistakes(plain, good_datasets)
     yield from _gate_mistakes(plain.get("gate"), experiments, good_datasets)
     yield from _equivalence_mistakes(plain.get("equivalence"), experiments, good_datasets)
     suites: dict[tuple[str, ...], Any] = {("suite",): plain.get("suite")}
@@ -736,7 +921,13 @@ def _inconsistencies(plain: dict[str, Any]) -> Iterator[Inconsistency]:
         frameworks = suite.get("frameworks") if isinstance(suite, dict) else None
         if isinstance(frameworks, list) and len(set(map(str, frameworks))) < len(frameworks):
             yield (*suite_place, "frameworks"), f"{frameworks} names a framework twice; remove one of the two"
+        if isinstance(suite, dict) and not suite.get("experiments") and not suite.get("searches"):
+            yield (
+                (*suite_place, "experiments"),
+                "nothing runs; name at least one experiment, or under searches a search",
+            )
         yield from _unable_frameworks(suite_place, suite, experiments, good_datasets)
+        yield from _unable_to_search(suite_place, suite, plain)
 
 
 def _unable_frameworks(
@@ -860,9 +1051,10 @@ def _source_mistakes(place: tuple[str, ...], declared: Any) -> Iterator[Inconsis
     try:
         datasets.read_options(name, parsed.options)
     except ValidationError as error:
+        fields = datasets.source(name).options.model_fields
         for problem in error.errors():
             loc = _without_tags(parsed.options, problem["loc"])
-            yield (*place, "source", *loc), _option_problem(name, dict(problem))
+            yield (*place, "source", *loc), _option_problem(name, fields, dict(problem))
     data = _described(parsed)
     if data is None:
         return
@@ -883,16 +1075,15 @@ def _source_mistakes(place: tuple[str, ...], declared: Any) -> Iterator[Inconsis
     yield from _fold_mistakes((*place, "split"), split, parsed.options.get("samples"))
 
 
-def _option_problem(source: str, problem: dict[str, Any]) -> str:
-    """Say in Tandem's words what is wrong with an option of a source."""
-    fields = datasets.source(source).options.model_fields
+def _option_problem(owner: str, fields: Mapping[str, Any], problem: dict[str, Any]) -> str:
+    """Say in Tandem's words what is wrong with an option of a source, or of a strategy, that has these fields."""
     kind = problem["type"]
     if kind == "extra_forbidden":
         key = str(problem["loc"][-1])
-        return f"unknown key '{key}'; " + (suggest(key, fields) if fields else f"'{source}' takes no options")
+        return f"unknown key '{key}'; " + (suggest(key, fields) if fields else f"'{owner}' takes no options")
     if kind == "missing":
         required = [key for key, field in fields.items() if field.is_required()]
-        return f"missing; '{source}' requires the keys: {', '.join(required)}"
+        return f"missing; '{owner}' requires the keys: {', '.join(required)}"
     if kind == "literal_error":
         allowed = [word.strip("'") for word in problem["ctx"]["expected"].replace(" or ", ", ").split(", ")]
         return f"{_show(problem['input'])} is not known; {suggest(str(problem['input']), allowed)}"
@@ -996,10 +1187,17 @@ def _weight_file_mistakes(place: tuple[str, ...], given: Mapping[str, Any]) -> I
 def _experiment_mistakes(
     place: tuple[str, ...], declared: Mapping[str, Any], dataset: Dataset
 ) -> Iterator[Inconsistency]:
-    """Check an experiment against its data set, part by part, so that one mistake does not hide another."""
+    """Check an experiment against its data set."""
     data = _described(dataset.source)
-    if data is None:
-        return
+    if data is not None:
+        rows_left = not isinstance(dataset.split, FirstRows) or dataset.split.valid > 0
+        yield from _fit_mistakes(place, declared, data, valid_rows=rows_left)
+
+
+def _fit_mistakes(
+    place: tuple[str, ...], declared: Mapping[str, Any], data: Description, *, valid_rows: bool
+) -> Iterator[Inconsistency]:
+    """Check an experiment against what is known of its data, part by part, so that no mistake hides another."""
     classes = len(data.class_names)
     losses = allowed_losses(data.task, classes)
     loss = _parsed(LossName, declared.get("loss"))
@@ -1025,7 +1223,7 @@ def _experiment_mistakes(
             "flips and turns images of shape (height, width) or (height, width, channels), "
             f"'{declared['dataset']}' has samples of shape {data.feature_shape}; remove the key",
         )
-    if training is None or not isinstance(dataset.split, FirstRows) or dataset.split.valid > 0:
+    if training is None or valid_rows:
         return
     lacking = f"needs validation rows, '{declared['dataset']}' has none"
     if training.checkpoint == "best":
@@ -1035,3 +1233,99 @@ def _experiment_mistakes(
             (*place, "training", "early_stopping", "monitor"),
             f"'valid_loss' {lacking}; allowed: train_loss",
         )
+
+
+# -------------------------------------------------------------------------------------------- searches
+
+
+def setting_mistakes(declared: Mapping[str, Any], data: Description, *, valid_rows: bool = True) -> list[str]:
+    """Say what is wrong with an experiment's declaration, one "place: message" each; none: it can be trained.
+
+    Args:
+        declared: plain values, as YAML has them.
+        data: what is known of its data set.
+        valid_rows: the data set has validation rows.
+    """
+    try:
+        Experiment.model_validate_json(json.dumps(declared))
+    except ValidationError as error:
+        root = ("experiments", "varied")
+        plain = {"experiments": {"varied": declared}}
+        problems: list[Any] = [{**problem, "loc": (*root, *problem["loc"])} for problem in error.errors()]
+        return [str(_explain(plain, plain, problem)).removeprefix("experiments.varied.") for problem in problems]
+    mistakes = _fit_mistakes((), declared, data, valid_rows=valid_rows)
+    return [f"{_dotted(place)}: {message}" for place, message in mistakes]
+
+
+def _search_mistakes(plain: Mapping[str, Any], good_datasets: Mapping[str, Dataset]) -> Iterator[Inconsistency]:
+    experiments = _mapping(plain, "experiments")
+    for name, declared in _mapping(plain, "searches").items():
+        place = ("searches", name)
+        if name in RESERVED_NAMES:
+            yield place, f"the name '{name}' is taken by the index page; choose another name"
+        if name in experiments:
+            yield place, f"'{name}' is the name of an experiment, too, and both name folders; choose another name"
+        varied = declared.get("experiment") if isinstance(declared, dict) else None
+        if isinstance(varied, str) and varied not in experiments:
+            yield (
+                (*place, "experiment"),
+                f"'{varied}' is not declared under experiments; {suggest(varied, experiments)}",
+            )
+        yield from _strategy_mistakes((*place, "strategy"), declared)
+        search, experiment = _parsed(Search, declared), _parsed(Experiment, _mapping(experiments, str(varied)))
+        dataset = good_datasets.get(experiment.dataset) if experiment is not None else None
+        data = _described(dataset.source) if dataset is not None else None
+        if search is None or experiment is None or dataset is None or data is None:
+            continue
+        if list(_experiment_mistakes((), experiments[search.experiment], dataset)):
+            continue  # told where it is declared
+        yield from _fold_mistakes((*place, "protocol"), _mapping(declared, "protocol"), _training_rows(dataset))
+        from tandem.searches.mistakes import search_mistakes  # imported by what checks searches, not by what trains
+
+        yield from search_mistakes(place, search, experiment, dataset, data)
+
+
+def _strategy_mistakes(place: tuple[str, ...], declared: Any) -> Iterator[Inconsistency]:
+    """Check that a strategy exists and takes its settings."""
+    from tandem.searches import strategies
+
+    given = declared.get("strategy") if isinstance(declared, dict) else None
+    parsed = _parsed(StrategyDeclaration, given)
+    if parsed is None:
+        return
+    if parsed.name not in strategies.strategy_names():
+        where = (*place, "name") if isinstance(given, dict) else place
+        yield where, f"'{parsed.name}' is not known; {suggest(parsed.name, strategies.strategy_names())}"
+        return
+    try:
+        strategies.read_settings(parsed.name, parsed.settings)
+    except ValidationError as error:
+        fields = strategies.declaration(parsed.name).model_fields
+        for problem in error.errors():
+            yield (*place, *problem["loc"]), _option_problem(parsed.name, fields, dict(problem))
+
+
+def _training_rows(dataset: Dataset) -> int | None:
+    """Return how many rows the (first fold's) training part has; None unless the source is told how many to make."""
+    rows, split = dataset.source.options.get("samples"), dataset.split
+    if not isinstance(rows, int):
+        return None
+    if isinstance(split, FirstRows):
+        return rows - split.valid - (split.test or 0)
+    left = rows - math.ceil((split.test or 0) * rows)
+    return left - math.ceil(split.valid * left if isinstance(split, Holdout) else left / split.folds)
+
+
+def _unable_to_search(place: tuple[str, ...], suite: Any, plain: Mapping[str, Any]) -> Iterator[Inconsistency]:
+    """Check that a suite's frameworks can search, those searches aside that name their own."""
+    parsed = _parsed(Suite, suite)
+    unable = [name for name in parsed.frameworks if name not in SEARCH_FRAMEWORKS] if parsed is not None else []
+    for name in parsed.searches if unable else ():
+        search = _mapping(_mapping(plain, "searches"), name)
+        varied = _mapping(_mapping(plain, "experiments"), str(search.get("experiment")))
+        if search and search.get("frameworks") is None and varied.get("frameworks") is None:
+            yield (
+                (*place, "frameworks"),
+                f"'{unable[0]}' does not search, which '{name}' needs; name frameworks in searches.{name}: "
+                f"{', '.join(SEARCH_FRAMEWORKS)}",
+            )

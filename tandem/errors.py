@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterable
+from typing import Any
 
 
 class TandemError(Exception):
@@ -35,3 +37,9 @@ def suggest(wrong: str, allowed: Iterable[str]) -> str:
     nearest = difflib.get_close_matches(str(wrong), names, n=1, cutoff=0.5)
     hint = f"; did you mean '{nearest[0]}'?" if nearest else ""
     return f"allowed: {', '.join(names)}{hint}"
+
+
+def show_value(value: Any) -> str:
+    """Return a wrong value as a message shows it: text in quotes, the rest as JSON, cut where it is long."""
+    text = f"'{value}'" if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= 80 else text[:77] + "..."

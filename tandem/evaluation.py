@@ -10,7 +10,7 @@ import numpy as np
 from tandem import metrics
 from tandem.calibration import calibrate
 from tandem.folds import Folds, fold_overlap, score_folds
-from tandem.models import Architecture, output_values
+from tandem.models import Architecture
 from tandem.records import (
     Calibration,
     EvaluationRecord,
@@ -43,12 +43,8 @@ class Outputs:
 
 def read_outputs(architecture: Architecture, raw: Sequence[np.ndarray], targets: np.ndarray) -> Outputs:
     """Turn raw outputs, (n, units) a head, into probabilities or values."""
-    values = output_values(architecture, raw[0])
-    return Outputs(
-        values if architecture.task == "classification" else values[:, 0],
-        targets,
-        metrics.epoch_values(architecture, raw, targets),
-    )
+    values = metrics.main_values(architecture, raw)
+    return Outputs(values, targets, metrics.epoch_values(architecture, raw, targets))
 
 
 def evaluate(

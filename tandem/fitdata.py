@@ -53,8 +53,8 @@ def load_fit(fit: Path, scaler: Path, fold: int = 0, dtype: str = "float32", *, 
         rows = load_array(fit / "folds" / str(fold) / f"{name}.npy")
         if streamed:
             lazy: Any = StreamedFeatures.open(fit / "features.npy", rows, scale, dtype)
-            return StreamedRows(lazy, _typed(targets[rows], dtype))
-        return Rows(scale.transform(features[rows], dtype), _typed(targets[rows], dtype))
+            return StreamedRows(lazy, typed_targets(targets[rows], dtype))
+        return Rows(scale.transform(features[rows], dtype), typed_targets(targets[rows], dtype))
 
     return FitData(part("train"), part("valid"), description)
 
@@ -67,13 +67,13 @@ def load_training_rows(fit: Path, scaler: Path, positions: np.ndarray, fold: int
     """
     rows = load_array(fit / "folds" / str(fold) / "train.npy")[positions]
     features, targets = (np.asarray(load_array(fit / f"{name}.npy")[rows]) for name in ("features", "targets"))
-    return Rows(load_scaler(scaler, fold).transform(features, dtype), _typed(targets, dtype))
+    return Rows(load_scaler(scaler, fold).transform(features, dtype), typed_targets(targets, dtype))
 
 
 def load_test(test: Path, scaler: Path, fold: int = 0, dtype: str = "float32") -> Rows:
     """Load the test rows, scaled. Only ``evaluate`` calls it."""
     features, targets = load_array(test / "features.npy"), load_array(test / "targets.npy")
-    return Rows(load_scaler(scaler, fold).transform(features, dtype), _typed(targets, dtype))
+    return Rows(load_scaler(scaler, fold).transform(features, dtype), typed_targets(targets, dtype))
 
 
 def load_scaler(scaler: Path, fold: int = 0) -> Scaler:
@@ -98,5 +98,6 @@ def fit_digest(fit: Path, scaler: Path) -> str:
     return digest.hexdigest()
 
 
-def _typed(targets: np.ndarray, dtype: str) -> np.ndarray:
+def typed_targets(targets: np.ndarray, dtype: str) -> np.ndarray:
+    """Return targets as a network takes them: int32 labels, or values of the number type ``dtype``."""
     return targets.astype(np.int32 if np.issubdtype(targets.dtype, np.integer) else dtype)

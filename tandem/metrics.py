@@ -53,6 +53,12 @@ def epoch_values(architecture: Architecture, outputs: Sequence[np.ndarray], targ
     return values
 
 
+def main_values(architecture: Architecture, outputs: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the main head's probabilities (n, classes), or its values (n,), from each head's raw outputs."""
+    main = output_values(architecture, outputs[0])
+    return main if architecture.task == "classification" else main[:, 0]
+
+
 def per_sample(task: Task, targets: np.ndarray, outputs: np.ndarray) -> dict[str, np.ndarray]:
     """Return what the metrics are averages of, each (n,).
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,12 @@ from tandem.frameworks import framework_names
 from tandem.storage import write_text
 
 _HEADER = "What runs, one entry a run: written by `tandem plan` from params.yaml; do not edit it by hand."
-NO_WEIGHTS = "tandem/weight_file.py"  # in place of a file with initial weights: DVC's templates know no condition
+# In place of a file or folder that is not there, a module that the stage depends on anyway: DVC's templates know no
+# condition.
+NO_WEIGHTS = "tandem/weight_file.py"
+NO_LADDER = "tandem/parity/records.py"
+NO_TRIALS = "tandem/searches/records.py"
+_TRIALS = "trials"
 
 
 class DatasetEntry(Declared):
@@ -34,8 +40,8 @@ class DatasetEntry(Declared):
     file: str
 
 
-class RunEntry(Declared):
-    """One experiment in one framework.
+class TrainingEntry(Declared):
+    """One experiment to be trained in one framework.
 
     ``weights`` is the file that its initial weights are read from; without one, a module that it depends on anyway.
     """
@@ -46,11 +52,18 @@ class RunEntry(Declared):
     weights: str
 
 
-class ReportEntry(Declared):
-    """One experiment's comparison and report; ``frameworks`` are names with blanks between them.
+class SearchEntry(Declared):
+    """One search in one framework; ``experiment`` is the one whose settings it varies, ``weights`` its file."""
 
-    ``weights`` is as in :class:`RunEntry`.
-    """
+    search: str
+    experiment: str
+    dataset: str
+    framework: str
+    weights: str
+
+
+class LadderEntry(Declared):
+    """One experiment's parity ladder; ``frameworks`` are names with blanks between them, ``weights`` its file."""
 
     experiment: str
     dataset: str
@@ -58,48 +71,111 @@ class ReportEntry(Declared):
     weights: str
 
 
+class RunEntry(Declared):
+    """What was trained in one framework: an experiment, or a search's best setting under the search's name.
+
+    ``declared`` is the experiment itself, or the one whose settings the search varies.
+    """
+
+    experiment: str
+    dataset: str
+    framework: str
+    declared: str
+
+
+class ReportEntry(Declared):
+    """The comparison and report of an experiment or a search; ``frameworks`` are names with blanks between them.
+
+    ``ladder`` is the file of an experiment's parity ladder, ``trials`` the folder of a search's trials.
+    """
+
+    experiment: str
+    dataset: str
+    frameworks: str
+    ladder: str
+    trials: str
+
+
 class Plan(Declared):
-    """The whole plan, under the key ``plan`` of runs.yaml."""
+    """The whole plan, under the key ``plan`` of runs.yaml.
+
+    ``runs`` and ``reports`` are of experiments and searches; ``trials`` is the folder of all searches' trials.
+    """
 
     datasets: dict[str, DatasetEntry]
+    trainings: dict[str, TrainingEntry]
+    ladders: dict[str, LadderEntry]
+    searches: dict[str, SearchEntry]
     runs: dict[str, RunEntry]
     reports: dict[str, ReportEntry]
+    trials: str
 
 
 def make_plan(params: Params) -> Plan:
-    """Spell out the suite, in its order.
+    """Spell out the suite, in its order: experiments, then searches.
 
     Raises:
         ParameterError: a framework's package is missing.
     """
     suite = params.suite
-    named = {name for experiment in suite.experiments for name in frameworks_of(params, experiment)}
-    missing = sorted(named - set(framework_names()))
+    trained = {name: frameworks_of(params, name) for name in suite.experiments}
+    searched = {name: search_frameworks(params, name) for name in suite.searches}
+    frameworks = trained | searched
+    _check_frameworks(frameworks)
+    declared = {name: name for name in trained} | {name: params.searches[name].experiment for name in searched}
+    used = {name: params.experiments[experiment].dataset for name, experiment in declared.items()}
+    weights = {name: params.experiments[declared[name]].weights_file or NO_WEIGHTS for name in declared}
+    return Plan(
+        datasets={name: _dataset_entry(name, params.datasets[name]) for name in dict.fromkeys(used.values())},
+        trainings={
+            f"{name}-{framework}": TrainingEntry(
+                experiment=name, dataset=used[name], framework=framework, weights=weights[name]
+            )
+            for name, framework in _pairs(trained)
+        },
+        ladders={
+            name: LadderEntry(
+                experiment=name, dataset=used[name], frameworks=" ".join(trained[name]), weights=weights[name]
+            )
+            for name in trained
+        },
+        searches={
+            f"{name}-{framework}": SearchEntry(
+                search=name, experiment=declared[name], dataset=used[name], framework=framework, weights=weights[name]
+            )
+            for name, framework in _pairs(searched)
+        },
+        runs={
+            f"{name}-{framework}": RunEntry(
+                experiment=name, dataset=used[name], framework=framework, declared=declared[name]
+            )
+            for name, framework in _pairs(frameworks)
+        },
+        reports={
+            name: ReportEntry(
+                experiment=name,
+                dataset=used[name],
+                frameworks=" ".join(frameworks[name]),
+                ladder=f"ladder/{name}.json" if name in trained else NO_LADDER,
+                trials=f"{_TRIALS}/{name}" if name in searched else NO_TRIALS,
+            )
+            for name in frameworks
+        },
+        trials=_TRIALS if searched else NO_TRIALS,
+    )
+
+
+def _pairs(frameworks: Mapping[str, Sequence[FrameworkName]]) -> Iterator[tuple[str, FrameworkName]]:
+    return ((name, framework) for name, named in frameworks.items() for framework in named)
+
+
+def _check_frameworks(frameworks: Mapping[str, Sequence[FrameworkName]]) -> None:
+    missing = sorted({framework for _, framework in _pairs(frameworks)} - set(framework_names()))
     if missing:
         raise ParameterError(
             f"frameworks: '{missing[0]}' has no package below tandem/frameworks, which holds "
             f"{', '.join(framework_names())}; remove it from the suite, or install a version that has it"
         )
-    used = {name: params.experiments[name].dataset for name in suite.experiments}
-    return Plan(
-        datasets={name: _dataset_entry(name, params.datasets[name]) for name in dict.fromkeys(used.values())},
-        runs={
-            f"{name}-{framework}": RunEntry(
-                experiment=name, dataset=dataset, framework=framework, weights=_weights(params, name)
-            )
-            for name, dataset in used.items()
-            for framework in frameworks_of(params, name)
-        },
-        reports={
-            name: ReportEntry(
-                experiment=name,
-                dataset=dataset,
-                frameworks=" ".join(frameworks_of(params, name)),
-                weights=_weights(params, name),
-            )
-            for name, dataset in used.items()
-        },
-    )
 
 
 def frameworks_of(params: Params, experiment: str) -> tuple[FrameworkName, ...]:
@@ -107,8 +183,10 @@ def frameworks_of(params: Params, experiment: str) -> tuple[FrameworkName, ...]:
     return params.experiments[experiment].frameworks or params.suite.frameworks
 
 
-def _weights(params: Params, experiment: str) -> str:
-    return params.experiments[experiment].weights_file or NO_WEIGHTS
+def search_frameworks(params: Params, search: str) -> tuple[FrameworkName, ...]:
+    """Return the frameworks that search: the search's own, or else its experiment's, or else the suite's."""
+    declared = params.searches[search]
+    return declared.frameworks or frameworks_of(params, declared.experiment)
 
 
 def _dataset_entry(name: str, declared: Dataset) -> DatasetEntry:
@@ -192,16 +270,34 @@ def select_suite(params: Params, name: str, path: Path) -> bool:
     """
     if name not in params.suites:
         raise ParameterError(f"suite '{name}' is not declared under suites in {path}; {suggest(name, params.suites)}")
-    chosen = params.suites[name]
-    if chosen == params.suite:
+    return _write_suite(params, {key: list(getattr(params.suites[name], key)) for key in Suite.model_fields}, path)
+
+
+def add_search(params: Params, name: str, path: Path) -> bool:
+    """Add a search to ``suite`` in params.yaml; return whether it was not in there.
+
+    Raises:
+        ParameterError: there is no such search, or ``suite`` shares a list with other keys (a YAML anchor).
+        StorageError: params.yaml could not be written.
+    """
+    if name not in params.searches:
+        known = suggest(name, params.searches) if params.searches else "none is declared"
+        raise ParameterError(f"search '{name}' is not declared under searches in {path}; {known}")
+    if name in params.suite.searches:
+        return False
+    return _write_suite(params, {"searches": [*params.suite.searches, name]}, path)
+
+
+def _write_suite(params: Params, wanted: Mapping[str, list[str]], path: Path) -> bool:
+    """Give lists of ``suite`` other entries; return whether that changed the file."""
+    changed = {key: names for key, names in wanted.items() if names != list(getattr(params.suite, key))}
+    if not changed:
         return False
     old = path.read_bytes().decode("utf-8")
     with contextlib.suppress(YAMLError):  # an alias that has lost its anchor
         text = old
-        for key in Suite.model_fields:
-            wanted = list(getattr(chosen, key))
-            if wanted != list(getattr(params.suite, key)):
-                text = _with_list(text, key, wanted)
+        for key, names in changed.items():
+            text = _with_list(text, key, names)
         if _without_suite(text) == _without_suite(old):
             write_text(path, text)
             return True

@@ -88,6 +88,31 @@ def write_text(path: Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a UTF-8 file that is made if need be; on disk when this returns.
+
+    A process that is killed meanwhile leaves at most a beginning of the line, without its end.
+
+    Raises:
+        StorageError: it could not be written; the file is as it was before.
+    """
+    text = f"{line}\n".encode()
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            before = os.fstat(descriptor).st_size
+            try:
+                if os.write(descriptor, text) < len(text):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(descriptor)
+            except OSError:
+                os.ftruncate(descriptor, before)
+                raise
+        finally:
+            os.close(descriptor)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write a value as indented JSON, atomically; refuses NaN."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")

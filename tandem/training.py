@@ -16,7 +16,7 @@ import numpy as np
 from tandem import metrics
 from tandem.augmentation import draw_transforms
 from tandem.batch_size import choose_batch_size
-from tandem.checkpoints import Checkpoint, Checkpoints
+from tandem.checkpoints import Checkpoint, States
 from tandem.config import Experiment, Training
 from tandem.datasets.source import Rows
 from tandem.fitdata import FitData
@@ -28,7 +28,7 @@ from tandem.schedules import learning_rates
 from tandem.weight_file import read_weights
 
 _SEED_RANGE = 2**31
-_DROPOUT_STREAM, _ORDER_STREAM, _AUGMENTATION_STREAM = 1, 2, 3
+DROPOUT_STREAM, _ORDER_STREAM, _AUGMENTATION_STREAM = 1, 2, 3
 _PROBE_ROWS = 512  # training rows over which gradient norms are taken
 
 Clock = Callable[[], float]
@@ -84,7 +84,7 @@ class Trained:
 
 
 @dataclass
-class _Run:
+class Run:
     """State of a training between two epochs; with the trainer's arrays it is all that a resume needs."""
 
     epoch: int = 0
@@ -218,7 +218,7 @@ def given_weights(experiment: Experiment, architecture: Architecture) -> dict[st
 def train_replicate(
     session: Session,
     replicate: int,
-    checkpoints: Checkpoints,
+    checkpoints: States,
     *,
     on_epoch: Callable[[Progress], None] | None = None,
     on_resume: Callable[[str, int], None] | None = None,
@@ -238,10 +238,10 @@ def train_replicate(
     network, trainer, declared = session.network, session.trainer, experiment.training
     seed = declared.seed + replicate
     session.restart(seed)
-    run, best = _Run(), framework.weights(network)
+    run, best = Run(), framework.weights(network)
     resumed = checkpoints.load(session.number(replicate))
     if resumed is not None:
-        run = _Run(**resumed.facts)
+        run = Run(**resumed.facts)
         trainer.load_state({name: array for name, array in resumed.arrays.items() if not name.startswith("best/")})
         best = {name[5:]: array for name, array in resumed.arrays.items() if name.startswith("best/")}
         if on_resume is not None:
@@ -258,7 +258,7 @@ def train_replicate(
             order,
             session.batch_size,
             rates,
-            epoch_seed(seed, run.epoch, _DROPOUT_STREAM),
+            epoch_seed(seed, run.epoch, DROPOUT_STREAM),
             epoch_transforms(declared, len(order), seed, run.epoch),
         )
         run.train_seconds.append(clock() - before)
@@ -276,7 +276,7 @@ def train_replicate(
             run.columns.setdefault(name, []).append(value)
         run.elapsed.append(clock() - start)
         run.wall_times.append(time.time())
-        if _note(run, values, declared):
+        if note_epoch(run, values, declared):
             best = framework.weights(network)
         if not run.stopped:
             kept = {f"best/{name}": array for name, array in best.items()}
@@ -301,13 +301,13 @@ def _rates(session: Session, epoch: int, shown: int) -> np.ndarray:
     return learning_rates(optimizer.schedule, optimizer.learning_rate, epoch, steps)
 
 
-def _note_gradients(run: _Run, session: Session) -> None:
+def _note_gradients(run: Run, session: Session) -> None:
     for layer, norm in session.gradient_norms().items():
         run.gradient_norms.setdefault(layer, []).append(norm)
 
 
-def _note(run: _Run, values: Mapping[str, float], declared: Training) -> bool:
-    """Take an epoch's values into account; return whether it is the best so far.
+def note_epoch(run: Run, values: Mapping[str, float], declared: Training) -> bool:
+    """Take the values of the epoch just counted into account; return whether it is the best so far.
 
     Early stopping counts as Keras's callback does: an epoch is better if it undercuts the best by more than
     ``min_delta``.
@@ -344,7 +344,7 @@ def _note(run: _Run, values: Mapping[str, float], declared: Training) -> bool:
     return is_best
 
 
-def _progress(run: _Run, session: Session, replicate: int) -> Progress:
+def _progress(run: Run, session: Session, replicate: int) -> Progress:
     declared, number = session.experiment.training, session.number(replicate)
     left = declared.epochs - run.epoch + declared.epochs * (session.trainings - number - 1)
     typical = float(np.median(np.diff([0.0, *run.elapsed])))
@@ -361,7 +361,7 @@ def _progress(run: _Run, session: Session, replicate: int) -> Progress:
     )
 
 
-def _record(run: _Run, session: Session, replicate: int, kept_epoch: int) -> ReplicateRecord:
+def _record(run: Run, session: Session, replicate: int, kept_epoch: int) -> ReplicateRecord:
     outcome: Any = run.outcome
     return ReplicateRecord(
         replicate=replicate,
@@ -374,7 +374,7 @@ def _record(run: _Run, session: Session, replicate: int, kept_epoch: int) -> Rep
     )
 
 
-def _result(run: _Run, weights: Mapping[str, np.ndarray], record: ReplicateRecord, resumed: bool) -> Trained:
+def _result(run: Run, weights: Mapping[str, np.ndarray], record: ReplicateRecord, resumed: bool) -> Trained:
     columns = {name: tuple(_finite(value) for value in values) for name, values in run.columns.items()}
     return Trained(
         weights=weights,

@@ -97,12 +97,15 @@ class Workspace:
             assert done.returncode == 0, done.stderr
 
 
-def make_workspace(folder: Path, *, suite: tuple[str, ...] = (), repository: bool = False) -> Workspace:
+def make_workspace(
+    folder: Path, *, suite: tuple[str, ...] = (), searches: str = "", repository: bool = False
+) -> Workspace:
     """Copy the product's files into an empty folder, with every experiment in miniature.
 
     Args:
         folder: to be made.
         suite: experiments that run; none: those of the committed suite.
+        searches: more of them that are declared, in YAML; none of them runs.
         repository: also make it a git and DVC repository with one commit.
     """
     root = folder / "project"
@@ -113,6 +116,8 @@ def make_workspace(folder: Path, *, suite: tuple[str, ...] = (), repository: boo
         shutil.copytree(REPOSITORY / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     (root / "reports").mkdir()
     params = miniature(without_others((root / "params.yaml").read_text(encoding="utf-8"), {*suite, *BASE}))
+    if searches:
+        params += searches if "\nsearches:\n" in params else f"\nsearches:\n{searches}"
     if suite:
         params = re.sub(r"(?m)^  experiments: \[.*\]$", f"  experiments: [{', '.join(suite)}]", params, count=1)
     (root / "params.yaml").write_text(params, encoding="utf-8")
@@ -135,10 +140,15 @@ def divide_into_folds(workspace: Workspace, dataset: str, split: str) -> None:
 
 
 def without_others(params: str, kept: set[str]) -> str:
-    """Leave the experiments out of a params.yaml that are not kept, with the suites that would be left empty.
+    """Leave the experiments out of a params.yaml that are not kept, with their searches and the suites left empty.
 
     Those that are kept, and all else, stay as they are written.
     """
+    params, searches = params.split("\nsearches:\n")
+    searching = re.split(r"(?m)(?=^  [a-z0-9-]+:$)", searches)
+    of = {block: re.search(r"\n    experiment: (.*)\n", block) for block in searching}
+    searching = [block for block, found in of.items() if found is None or found[1] in kept]
+    kept = kept | {block.partition(":")[0].strip() for block in searching}
     head, experiments = params.split("\nexperiments:\n")
     blocks = re.split(r"(?m)(?=^  [a-z0-9-]+:$)", experiments)
     blocks = [block for block in blocks if not (name := re.match(r"  ([a-z0-9-]+):\n", block)) or name[1] in kept]
@@ -149,19 +159,26 @@ def without_others(params: str, kept: set[str]) -> str:
         re.sub(r"(?m)^      - ([a-z0-9-]+)\n", lambda line: line[0] if line[1] in kept else "", entry)
         for entry in entries
     ]
-    listed = [entry for entry in listed if "experiments:\n    frameworks" not in entry]
-    return f"{before}\nsuites:\n{''.join(listed)}\ndatasets:\n{after}\nexperiments:\n{''.join(blocks)}"
+    listed = [entry for entry in listed if not re.search(r"(experiments|searches):\n    frameworks", entry)]
+    made = f"{before}\nsuites:\n{''.join(listed)}\ndatasets:\n{after}\nexperiments:\n{''.join(blocks)}"
+    return made + (f"\nsearches:\n{''.join(searching)}" if any(block.strip() for block in searching) else "")
 
 
 def miniature(params: str) -> str:
-    """Shrink every experiment of a params.yaml to seconds, and leave all else as it is."""
+    """Shrink every experiment and search of a params.yaml to seconds, and leave all else as it is."""
+    params, searches = (*params.split("\nsearches:\n"), "")[:2]
     smaller = {"epochs": 2, "replicates": 2, "repeat": 2, "patience": 2, "folds": 2, "repeats": 2}
     for key, value in smaller.items():
         params = re.sub(rf"\b{key}: [1-9]\d*", f"{key}: {value}", params)
     params = params.replace("samples: 6000, test_samples: 20000", "samples: 300, test_samples: 200")
     params = params.replace("test_samples: 2000,", "test_samples: 300,")
     params = params.replace("{method: first-n, valid: 1000}", "{method: first-n, valid: 60}")
-    return params.replace("{method: first-n, valid: 5000}", "{method: first-n, valid: 100}")
+    params = params.replace("{method: first-n, valid: 5000}", "{method: first-n, valid: 100}")
+    for pattern, small in ((r"^    epochs: \d+", "    epochs: 4"), (r"{epochs: \d+", "{epochs: 64"),
+                           (r"trials: \d+", "trials: 4"), (r"_epochs: \d+", "_epochs: 1"),
+                           (r"folds: \d+", "folds: 2")):  # fmt: skip
+        searches = re.sub(f"(?m){pattern}", small, searches)
+    return f"{params}\nsearches:\n{searches}" if searches else params
 
 
 def write_raw_files(root: Path) -> None:

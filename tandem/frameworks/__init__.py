@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -20,8 +21,10 @@ from tandem.datasets.source import Rows
 from tandem.imports import quick_imports
 from tandem.models import Architecture, Constants
 from tandem.optimizers import AnyOptimizer
+from tandem.population.stack import Stack
 from tandem.records import ModelSummary
 
+_STACKED = {"TF_ENABLE_ONEDNN_OPTS": "1"}
 _CONVENIENCES = ("matplotlib", "pandas", "sklearn")  # Keras imports them where they are, and works without
 
 
@@ -59,6 +62,64 @@ class Trainer(Protocol):
 
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Take back what :meth:`state` gave."""
+
+
+class Population(Protocol):
+    """Members of one family (:mod:`tandem.population`) with their optimiser and the training rows of each fold.
+
+    Arrays are by "layer/parameter", of the padded network, with a leading model axis: (members, *shape). Members are
+    named by their positions among those that have not been let go.
+    """
+
+    def restart(self, weights: Mapping[str, np.ndarray], slots: Mapping[str, np.ndarray], steps: int) -> None:
+        """Begin with these arrays.
+
+        Args:
+            weights: of all members.
+            slots: of the optimiser, by "slot/layer/parameter"; empty: it has no memory.
+            steps: that all members have taken.
+        """
+
+    def keep(self, positions: Sequence[int]) -> None:
+        """Let all other members go."""
+
+    def arrays(self, positions: Sequence[int]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], int]:
+        """Return copies of some members' weights and optimiser slots, and the number of steps taken."""
+
+    def train_epoch(
+        self,
+        orders: np.ndarray,
+        folds: np.ndarray,
+        streams: np.ndarray,
+        batch_size: int,
+        learning_rates: np.ndarray,
+        seeds: Sequence[int],
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Train one epoch of every member.
+
+        Args:
+            orders: (streams, shown) positions among a fold's training rows, in the order in which they are shown.
+            folds: (streams,) the fold of each order.
+            streams: (members,) the order that each member follows.
+            batch_size: rows a step; the last step takes what is left.
+            learning_rates: float64 (steps, members).
+            seeds: (members,) of the random numbers that layers draw in this epoch.
+
+        Returns:
+            The means over the shown rows of loss and metric of each member, (members,) each, as
+            :meth:`Trainer.train_epoch` returns them.
+        """
+
+    def predict(
+        self, positions: Sequence[int], features: np.ndarray, weights: Mapping[str, np.ndarray] | None = None
+    ) -> tuple[np.ndarray, ...]:
+        """Return each head's raw outputs (members, n, units) of some members on the same scaled features (n, *shape).
+
+        Args:
+            positions: of the members.
+            features: of the rows.
+            weights: (len(positions), *shape) arrays to use; None: those that the members have.
+        """
 
 
 class Framework(Protocol):
@@ -105,6 +166,9 @@ class Framework(Protocol):
         device as a whole. Each batch is divided among the devices, see :func:`share_of`; what is learnt is that of one
         device, up to rounding and to what layers draw. Several devices take no streamed rows.
         """
+
+    def populate(self, stack: Stack, rows: Sequence[Rows], dtype: str = "float32") -> Population:
+        """Put members of one family together with the training rows of each fold, scaled."""
 
     def predict(self, network: Any, features: np.ndarray) -> tuple[np.ndarray, ...]:
         """Return each head's raw outputs (n, units) of scaled features (n, *shape), layers in inference mode."""
@@ -159,11 +223,13 @@ def framework_names() -> tuple[str, ...]:
     return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 
 
-def load_framework(name: str, *, alone: bool = False) -> Framework:
+def load_framework(name: str, *, alone: bool = False, stacked: bool = False) -> Framework:
     """Import a framework's package.
 
     Args:
         name: of the package.
+        stacked: networks are trained together (:mod:`tandem.population`). TensorFlow then multiplies stacks of
+            matrices by oneDNN, three times as fast; elsewhere it does without, whose kernels vary between machines.
         alone: the process does nothing else with the framework. The import then takes half the time: TensorFlow's
             Keras is kept from importing what it could draw or wrap, and no garbage is collected meanwhile.
 
@@ -172,5 +238,7 @@ def load_framework(name: str, *, alone: bool = False) -> Framework:
     """
     if name not in framework_names():
         raise KeyError(name)
+    if stacked:
+        os.environ |= _STACKED
     with quick_imports(_CONVENIENCES) if alone else contextlib.nullcontext():
         return cast(Framework, importlib.import_module(f"{__name__}.{name}"))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from pydantic import Field
+
 from tandem.records import FoldRows, Number, Record
 
 TrialState = Literal["finished", "pruned", "diverged", "invalid"]
@@ -84,7 +86,7 @@ class SearchedParameter(Record):
     high: float | None = None
     log: bool = False
     choices: tuple[Any, ...] = ()
-    when: dict[str, tuple[Any, ...]] = {}
+    when: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
 
 
 class SearchRecord(Record):

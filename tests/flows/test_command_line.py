@@ -48,13 +48,15 @@ def error(done: subprocess.CompletedProcess[str], status: int = 1) -> str:
 
 def test_clean_keeps_the_output_of_the_newest_runs(tmp_path):
     from flows.cleaning import stale_paths
-    from tandem.plan import Plan
+    from tandem.plan import NO_TRIALS, Plan
 
     for number in range(25):
         run = tmp_path / ".dvcgraph" / "logs" / f"run-{number}"
         run.mkdir(parents=True)
         os.utime(run, (number, number))
-    stale = stale_paths(Plan(datasets={}, runs={}, reports={}), tmp_path)
+    stale = stale_paths(
+        Plan(datasets={}, trainings={}, ladders={}, searches={}, runs={}, reports={}, trials=NO_TRIALS), tmp_path
+    )
     assert [path.name for path in stale] == [f"run-{number}" for number in range(5)]
 
 

@@ -7,17 +7,20 @@ from typing import Any
 import pytest
 
 from tandem.errors import ParameterError
-from tandem.plan import Plan
+from tandem.plan import NO_TRIALS, Plan
 
 PLAN = Plan.model_validate(
     {
         "datasets": {"digits": {"dataset": "digits", "source": "digits", "file": "tandem/datasets/digits.py"}},
+        "trainings": {},
+        "ladders": {},
+        "searches": {},
         "runs": {
             f"{name}-{framework}": {
                 "experiment": name,
                 "dataset": "digits",
                 "framework": framework,
-                "weights": "tandem/weight_file.py",
+                "declared": name,
             }
             for name in ("one", "two")
             for framework in ("keras", "torch")
@@ -27,10 +30,12 @@ PLAN = Plan.model_validate(
                 "experiment": name,
                 "dataset": "digits",
                 "frameworks": "keras torch",
-                "weights": "tandem/weight_file.py",
+                "ladder": f"ladder/{name}.json",
+                "trials": NO_TRIALS,
             }
             for name in ("one", "two")
         },
+        "trials": NO_TRIALS,
     }
 )
 

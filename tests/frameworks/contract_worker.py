@@ -58,7 +58,7 @@ def _tables(name: str) -> dict[str, list[str]]:
 
 TABLES = {
     "keras": {"activations": "ACTIVATIONS", "losses": "SAMPLE_LOSSES", "optimizers": "OPTIMIZERS"},
-    "torch": {"activations": "ACTIVATIONS", "losses": "MEAN_LOSSES", "optimizers": "OPTIMIZERS"},
+    "torch": {"activations": "ACTIVATIONS", "losses": "LOSS_FUNCTIONS", "optimizers": "OPTIMIZERS"},
     "numpy": {"activations": "ACTIVATIONS", "losses": "GRADIENTS", "optimizers": "OPTIMIZERS"},
 }
 

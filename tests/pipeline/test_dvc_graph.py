@@ -21,8 +21,19 @@ from workspace import (
 )
 
 SUITE = ("five-rule", "digits-mlp")
+SEARCH = """\
+  digits-search:
+    description: Two sizes of a layer.
+    experiment: digits-mlp
+    strategy: grid
+    space:
+      model.sequential.1.dense.units: {choices: [4, 12]}
+    metric: accuracy
+    epochs: 2
+"""
 DATA_FOLDERS = (
-    "data/", "models/", "timings/", "evaluation/", "parity/", "ladder/", "comparison/", "metrics/", "reports/",
+    "data/", "models/", "trials/", "timings/", "evaluation/", "parity/", "ladder/", "comparison/", "metrics/",
+    "reports/",
 )  # fmt: skip
 
 
@@ -54,9 +65,11 @@ def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Reproduced:
 
 
 def make_folded_workspace(folder: Path) -> Workspace:
-    """Make the workspace of these tests: one data set with a hold-out split, the other with two folds."""
-    workspace = make_workspace(folder, suite=SUITE, repository=True)
+    """Make the workspace of these tests: one data set with a hold-out split, the other with two folds and a search."""
+    workspace = make_workspace(folder, suite=SUITE, searches=SEARCH, repository=True)
     divide_into_folds(workspace, "digits", "{method: k-fold, folds: 2, seed: 7, stratify: true, test: 0.25}")
+    workspace.edit("  searches: []\n", "  searches: [digits-search]\n")
+    assert workspace.tandem("plan").returncode == 0
     workspace.run("git", "commit", "-q", "-a", "-m", "folds")
     return workspace
 
@@ -69,8 +82,11 @@ def test_every_stage_runs_once(reproduced):
     runs = [f"{experiment}-{framework}" for experiment in SUITE for framework in ("keras", "torch")]
     expected = {"check", "index"}
     expected |= {f"{stage}@{name}" for stage in ("fetch", "split", "standardize") for name in ("five-rule", "digits")}
-    expected |= {f"{stage}@{run}" for stage in ("parity", "train", "evaluate") for run in runs}
-    expected |= {f"{stage}@{name}" for stage in ("ladder", "compare", "report") for name in SUITE}
+    searched = [f"digits-search-{framework}" for framework in ("keras", "torch")]
+    expected |= {f"{stage}@{run}" for stage in ("parity", "train") for run in runs}
+    expected |= {f"search@{run}" for run in searched} | {f"evaluate@{run}" for run in (*runs, *searched)}
+    expected |= {f"ladder@{name}" for name in SUITE}
+    expected |= {f"{stage}@{name}" for stage in ("compare", "report") for name in (*SUITE, "digits-search")}
     assert ran(reproduced.output) == expected
 
 
@@ -142,8 +158,8 @@ def test_only_evaluate_opens_the_test_rows(reproduced):
     }
     assert openers == {"stages.evaluate"}
     scalers = [f"open data/scale/digits/fold-{fold}.json" for fold in range(2)]
-    for stage in ("train", "evaluate"):
-        opened = (reproduced.records / f"stages.{stage}-digits-mlp-torch").read_text().splitlines()
+    for run in ("search-digits-search", "train-digits-mlp", "evaluate-digits-mlp"):
+        opened = (reproduced.records / f"stages.{run}-torch").read_text().splitlines()
         assert set(scalers) <= set(opened)
     test_rows = {line for line in opened if line.startswith("open data/split/digits/test/")}
     assert test_rows == {f"open data/split/digits/test/{name}.npy" for name in ("features", "targets")}
@@ -161,7 +177,8 @@ def record_of(reproduced: Reproduced, command: str) -> list[str]:
 def test_dvc_commands_say_something_sensible(reproduced):
     workspace = reproduced.workspace
     metrics = json.loads(workspace.dvc("metrics", "show", "--json"))[""]["data"]
-    assert set(metrics) == {f"metrics/{name}/{fw}.json" for name in SUITE for fw in ("keras", "torch")}
+    names = (*SUITE, "digits-search")
+    assert set(metrics) == {f"metrics/{name}/{fw}.json" for name in names for fw in ("keras", "torch")}
     for shown in metrics.values():
         assert 0 <= shown["data"]["test_accuracy"] <= 1
     assert "train@five-rule-keras" in workspace.dvc("dag", "--mermaid")
@@ -222,7 +239,7 @@ def test_a_margin_of_equivalence_compares_again_and_trains_nothing(reproduced):
     path.write_text(f"{before}\nequivalence:\n  - {margin}\n", encoding="utf-8")
     try:
         assert ran(workspace.dvc("repro")) == {
-            "check", "compare@five-rule", "compare@digits-mlp", "report@five-rule", "index",
+            "check", "compare@five-rule", "compare@digits-mlp", "compare@digits-search", "report@five-rule", "index",
         }  # fmt: skip
         record = json.loads((workspace.root / "comparison/five-rule/comparison.json").read_text(encoding="utf-8"))
         margins = {entry["metric"]: entry["equivalence"]["margin"] for entry in record["differences"]}

@@ -10,7 +10,7 @@ import pytest
 from stages import index, paths, report
 from stages.command import run_stage_command
 from tandem.errors import DataError, ParameterError
-from tandem.plan import Plan, ReportEntry, write_plan
+from tandem.plan import NO_TRIALS, Plan, ReportEntry, write_plan
 from tandem.records import write_record
 
 from . import sample
@@ -52,8 +52,16 @@ def workspace(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     inputs = sample.classification(shape=(8, 8), replicates=11)
     write_results(inputs)
-    entry = ReportEntry(experiment="digits-mlp", dataset="digits", frameworks="keras torch", weights="w.npz")
-    write_plan(Plan(datasets={}, runs={}, reports={"digits-mlp": entry}), tmp_path / "runs.yaml")
+    plan = Plan(
+        datasets={}, trainings={}, ladders={}, searches={}, runs={}, trials=NO_TRIALS,
+        reports={
+            "digits-mlp": ReportEntry(
+                experiment="digits-mlp", dataset="digits", frameworks="keras torch",
+                ladder="ladder/digits-mlp.json", trials=NO_TRIALS,
+            )
+        },
+    )  # fmt: skip
+    write_plan(plan, tmp_path / "runs.yaml")
     return tmp_path
 
 

@@ -126,7 +126,8 @@ SINGLE = [
      "15: datasets.coffee.split.method: 'first' is not known; allowed: first-n, holdout, k-fold, repeated-k-fold; "
      "did you mean 'first-n'?"),
     # suites
-    ("[digits-mlp, coffee]", "[]", "2: suite.experiments: []: must have at least 1 entry"),
+    ("[digits-mlp, coffee]", "[]",
+     "2: suite.experiments: nothing runs; name at least one experiment, or under searches a search"),
     ("[keras, torch]", "[]", "3: suite.frameworks: []: must have at least 1 entry"),
     ("[digits-mlp, coffee]", "[coffee, coffee]",
      "2: suite.experiments[1]: 'coffee' stands twice; remove one of the two"),

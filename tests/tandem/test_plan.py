@@ -9,7 +9,17 @@ import pytest
 
 from tandem.config import read_params
 from tandem.errors import ParameterError
-from tandem.plan import check_plan, make_plan, read_plan, select_suite, write_plan
+from tandem.plan import (
+    NO_LADDER,
+    NO_TRIALS,
+    NO_WEIGHTS,
+    add_search,
+    check_plan,
+    make_plan,
+    read_plan,
+    select_suite,
+    write_plan,
+)
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 COMMITTED = REPOSITORY / "params.yaml"
@@ -33,14 +43,85 @@ def test_the_plan_of_each_committed_suite_spells_out_its_runs_in_order(name):
     params = read_params(COMMITTED)
     suite = params.suites[name]
     plan = make_plan(params.model_copy(update={"suite": suite}))
-    assert list(plan.reports) == list(suite.experiments)
+    assert list(plan.reports) == [*suite.experiments, *suite.searches]
     trained = {e: params.experiments[e].frameworks or suite.frameworks for e in suite.experiments}
-    assert list(plan.runs) == [f"{e}-{f}" for e in suite.experiments for f in trained[e]]
+    searched = {s: params.searches[s].frameworks or suite.frameworks for s in suite.searches}
+    assert list(plan.trainings) == [f"{e}-{f}" for e in trained for f in trained[e]]
+    assert list(plan.searches) == [f"{s}-{f}" for s in searched for f in searched[s]]
+    assert list(plan.runs) == [*plan.trainings, *plan.searches]
+    assert list(plan.ladders) == list(suite.experiments)
     assert {entry.dataset for entry in plan.runs.values()} == set(plan.datasets)
     for name, entry in plan.datasets.items():
         assert (REPOSITORY / f"tandem/datasets/{entry.source}.py").exists()
         assert params.datasets[name].source.name == entry.source
-    assert {e: entry.frameworks for e, entry in plan.reports.items()} == {e: " ".join(f) for e, f in trained.items()}
+    frameworks = {name: " ".join(given) for name, given in (trained | searched).items()}
+    assert {name: entry.frameworks for name, entry in plan.reports.items()} == frameworks
+
+
+SEARCH = """\
+searches:
+  wide-grid:
+    description: Seeks.
+    experiment: wide
+    strategy: grid
+    space: {optimizer.learning_rate: {choices: [0.1, 0.2]}}
+    metric: mse
+    frameworks: [torch]
+"""
+
+
+@pytest.fixture
+def searching(write_params) -> Path:
+    """The small params.yaml with a search that is not in the suite."""
+    path: Path = write_params()
+    path.write_text(path.read_text() + SEARCH)
+    return path
+
+
+def test_a_search_is_planned_like_a_trained_experiment_with_trials_in_place_of_a_ladder(searching):
+    params = read_params(searching)
+    assert add_search(params, "wide-grid", searching)
+    plan = make_plan(read_params(searching))
+    assert plan.searches["wide-grid-torch"].model_dump() == {
+        "search": "wide-grid", "experiment": "wide", "dataset": "diabetes", "framework": "torch",
+        "weights": NO_WEIGHTS,
+    }  # fmt: skip
+    assert plan.runs["wide-grid-torch"].model_dump() == {
+        "experiment": "wide-grid", "dataset": "diabetes", "framework": "torch", "declared": "wide",
+    }  # fmt: skip
+    assert plan.reports["wide-grid"].model_dump() == {
+        "experiment": "wide-grid", "dataset": "diabetes", "frameworks": "torch",
+        "ladder": NO_LADDER, "trials": "trials/wide-grid",
+    }  # fmt: skip
+    assert plan.trials == "trials"
+    assert plan.reports["coffee"].ladder == "ladder/coffee.json"
+    assert plan.reports["coffee"].trials == NO_TRIALS
+    assert not [name for part in (plan.trainings, plan.ladders) for name in part if name.startswith("wide-grid")]
+
+
+def test_what_stands_in_for_a_missing_file_is_there():
+    assert all((REPOSITORY / path).exists() for path in (NO_WEIGHTS, NO_LADDER, NO_TRIALS))
+
+
+def test_adding_a_search_to_the_suite_changes_that_list_alone(searching):
+    before = searching.read_text()
+    assert add_search(read_params(searching), "wide-grid", searching) is True
+    after = searching.read_text()
+    assert after.replace("  searches: [wide-grid]\n", "") == before
+    assert add_search(read_params(searching), "wide-grid", searching) is False
+    assert searching.read_text() == after
+
+
+def test_a_search_that_is_not_declared_is_named_with_the_nearest(searching):
+    params = read_params(searching)
+    with pytest.raises(ParameterError) as caught:
+        add_search(params, "wide-gird", searching)
+    assert str(caught.value) == (
+        f"search 'wide-gird' is not declared under searches in {searching}; allowed: wide-grid; "
+        "did you mean 'wide-grid'?"
+    )
+    with pytest.raises(ParameterError, match=r"is not declared under searches in .*; none is declared$"):
+        add_search(params.model_copy(update={"searches": {}}), "wide-grid", searching)
 
 
 def test_a_plan_names_a_data_set_once_however_many_experiments_use_it(params):
@@ -115,14 +196,15 @@ def test_a_missing_plan_says_how_to_write_it(params, runs):
     assert str(caught.value) == f"{runs}: missing; run `tandem plan` to write it"
 
 
+EMPTY = "datasets: {}, trainings: {}, ladders: {}, searches: {}, runs: {}, reports: {}, trials: x"
 GARBAGE = {
     "nothing": "",
     "a word": "hello\n",
     "a list": "[1, 2]\n",
     "no mapping": "plan: 3\n",
-    "an unknown key": "plan: {datasets: {}, runs: {}, reports: {}, more: 1}\n",
+    "an unknown key": f"plan: {{{EMPTY}, more: 1}}\n",
     "a missing key": "plan: {datasets: {}, runs: {}}\n",
-    "a wrong type": "plan: {datasets: {}, runs: {a: 1}, reports: {}}\n",
+    "a wrong type": f"plan: {{{EMPTY.replace('runs: {}', 'runs: {a: 1}')}}}\n",
 }
 
 

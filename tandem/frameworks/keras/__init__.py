@@ -23,6 +23,7 @@ from tandem.frameworks.keras.network import (
     summarize,
     weights,
 )
+from tandem.frameworks.keras.population import populate
 from tandem.frameworks.keras.save import EXPORTS, load, save
 from tandem.frameworks.keras.setup import device, is_out_of_memory, set_up, versions
 
@@ -30,5 +31,5 @@ NAME = "keras"
 
 __all__ = [
     "EXPORTS", "NAME", "NATIVE_DIFFERENCES", "build", "device", "gradients", "is_out_of_memory", "layer_outputs",
-    "load", "load_weights", "predict", "save", "set_up", "summarize", "trainer", "versions", "weights",
+    "load", "load_weights", "populate", "predict", "save", "set_up", "summarize", "trainer", "versions", "weights",
 ]  # fmt: skip

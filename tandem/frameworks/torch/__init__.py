@@ -15,6 +15,7 @@ from tandem.frameworks.torch.network import (
     summarize,
     weights,
 )
+from tandem.frameworks.torch.population import populate
 from tandem.frameworks.torch.save import EXPORTS, load, save
 from tandem.frameworks.torch.setup import device, is_out_of_memory, set_up, versions
 
@@ -22,5 +23,5 @@ NAME = "torch"
 
 __all__ = [
     "EXPORTS", "NAME", "NATIVE_DIFFERENCES", "build", "device", "gradients", "is_out_of_memory", "layer_outputs",
-    "load", "load_weights", "predict", "save", "set_up", "summarize", "trainer", "versions", "weights",
+    "load", "load_weights", "populate", "predict", "save", "set_up", "summarize", "trainer", "versions", "weights",
 ]  # fmt: skip

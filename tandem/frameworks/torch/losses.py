@@ -19,33 +19,35 @@ def _values(raw: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     return raw, targets[:, None].expand_as(raw)
 
 
-def _squared_error(raw: Tensor, targets: Tensor, output: OutputFunction) -> Tensor:
+def _squared_error(raw: Tensor, targets: Tensor, output: OutputFunction, reduction: str) -> Tensor:
     if output == "linear":
-        return functional.mse_loss(*_values(raw, targets))
+        return functional.mse_loss(*_values(raw, targets), reduction=reduction)
     if output == "sigmoid":
-        return functional.mse_loss(torch.sigmoid(raw.view(-1)), targets.to(raw.dtype))
+        return functional.mse_loss(torch.sigmoid(raw.view(-1)), targets.to(raw.dtype), reduction=reduction)
     wanted = functional.one_hot(targets, raw.shape[1]).to(raw.dtype)
-    return functional.mse_loss(torch.softmax(raw, dim=1), wanted)
+    return functional.mse_loss(torch.softmax(raw, dim=1), wanted, reduction=reduction)
 
 
-def _absolute_error(raw: Tensor, targets: Tensor, _output: OutputFunction) -> Tensor:
-    return functional.l1_loss(*_values(raw, targets))
+def _absolute_error(raw: Tensor, targets: Tensor, _output: OutputFunction, reduction: str) -> Tensor:
+    return functional.l1_loss(*_values(raw, targets), reduction=reduction)
 
 
-def _cross_entropy(raw: Tensor, targets: Tensor, _output: OutputFunction) -> Tensor:
-    return functional.cross_entropy(raw, targets)
+def _cross_entropy(raw: Tensor, targets: Tensor, _output: OutputFunction, reduction: str) -> Tensor:
+    return functional.cross_entropy(raw, targets, reduction=reduction)
 
 
-def _one_hot_cross_entropy(raw: Tensor, targets: Tensor, _output: OutputFunction) -> Tensor:
-    return functional.cross_entropy(raw, functional.one_hot(targets, raw.shape[1]).to(raw.dtype))
+def _one_hot_cross_entropy(raw: Tensor, targets: Tensor, _output: OutputFunction, reduction: str) -> Tensor:
+    wanted = functional.one_hot(targets, raw.shape[1]).to(raw.dtype)
+    return functional.cross_entropy(raw, wanted, reduction=reduction)
 
 
-def _binary_cross_entropy(raw: Tensor, targets: Tensor, _output: OutputFunction) -> Tensor:
-    return functional.binary_cross_entropy_with_logits(raw.view(-1), targets.to(raw.dtype))
+def _binary_cross_entropy(raw: Tensor, targets: Tensor, _output: OutputFunction, reduction: str) -> Tensor:
+    return functional.binary_cross_entropy_with_logits(raw.view(-1), targets.to(raw.dtype), reduction=reduction)
 
 
-# Name → the mean loss over a batch, from raw outputs (n, units), targets (n,) and the output function.
-MEAN_LOSSES: Mapping[str, Callable[[Tensor, Tensor, OutputFunction], Tensor]] = {
+# Name → the loss, from raw outputs (n, units), targets (n,), the output function and PyTorch's reduction: "mean" over
+# the batch, or "none", which leaves (n,), or (n, units) to be averaged over units.
+LOSS_FUNCTIONS: Mapping[str, Callable[[Tensor, Tensor, OutputFunction, str], Tensor]] = {
     "mse": _squared_error,
     "squared_error_sum": _squared_error,
     "mae": _absolute_error,
@@ -57,7 +59,13 @@ MEAN_LOSSES: Mapping[str, Callable[[Tensor, Tensor, OutputFunction], Tensor]] = 
 
 def mean_loss(architecture: Architecture, raw: Tensor, targets: Tensor) -> Tensor:
     """Return the loss of one head's raw outputs (n, units), its mean over the samples."""
-    return MEAN_LOSSES[architecture.loss](raw, targets, architecture.output)
+    return LOSS_FUNCTIONS[architecture.loss](raw, targets, architecture.output, "mean")
+
+
+def sample_losses(architecture: Architecture, raw: Tensor, targets: Tensor) -> Tensor:
+    """Return the loss of each sample (n,), of one head's raw outputs (n, units)."""
+    losses = LOSS_FUNCTIONS[architecture.loss](raw, targets, architecture.output, "none")
+    return losses.mean(dim=1) if losses.dim() == 2 else losses
 
 
 def batch_loss(architecture: Architecture, outputs: Sequence[Tensor], targets: Tensor) -> Tensor:

@@ -134,4 +134,4 @@ def write_setting(parameters: Mapping[str, Any], axes: Sequence[ParameterAxis]) 
     told = [
         f"{axis.label}{SPACE}={SPACE}{write_value(parameters[axis.name])}" for axis in axes if axis.name in parameters
     ]
-    return ", ".join(told) if told else "no parameter"
+    return ", ".join(told) if told else "no such parameter"

@@ -229,7 +229,7 @@ def draw_slice(plot: SlicePlot, key: str) -> str:
     room = 300 / max(1, len(ticks))
     upright = any(text_width(text) > room - 6 for _, text in ticks) and len(ticks) > 1
     below = 44 + (max(text_width(text) for _, text in ticks) - 8 if upright else 0)
-    with drawing(392, 190 + below, key) as figure:
+    with drawing(392, 196 + below, key) as figure:
         axes = add_axes(figure, 62, below, 318, 164)
         low, high = plot.limits
         edge = low if plot.higher_is_better else high
@@ -264,8 +264,8 @@ def draw_slice(plot: SlicePlot, key: str) -> str:
         axes.grid(visible=not plot.axis.levels, axis="x")
         axes.yaxis.set_major_locator(MaxNLocator(5))
         axes.set_xlabel(shorten(plot.axis.title, 44))
-        axes.text(1, 1.03, title, transform=axes.transAxes, color=SOFT, ha="right", va="bottom")
-        _legend(axes, frameworks, anchor=(-0.03, 0.99))
+        axes.text(1, 1.07, title, transform=axes.transAxes, color=SOFT, ha="right", va="bottom")
+        _legend(axes, frameworks, anchor=(-0.03, 1.03))
         return write_svg(figure, key, f"{title} against {plot.axis.label}", _describe_slice(plot), _DECIMALS)
 
 

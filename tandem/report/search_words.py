@@ -11,6 +11,7 @@ from tandem.report.search import FrameworkSearch, RegionRow, SearchSection
 from tandem.report.search_axes import write_setting
 from tandem.searches.importance import FEW_TRIALS
 from tandem.searches.ranking import FEWEST_SHARED, Agreement, Standing
+from tandem.searches.values import value_key
 from tandem.titles import format_p, listing
 
 
@@ -50,7 +51,7 @@ def search_words(section: SearchSection) -> SearchWords:
             for found in each
         ),
         agreements=agreement_sentences(section),
-        importance=(*_told(importance_sentence(found) for found in each), *left_out_sentences(section)),
+        importance=_told(importance_sentence(section, found) for found in each),
         regions=tuple(region_sentence(row) for row in section.regions),
     )
 
@@ -77,10 +78,7 @@ def _agreement_verdict(section: SearchSection, agreement: Agreement) -> str:
     winners = {found.framework: found for found in section.frameworks}
     if agreement.same_winner:
         return f"{first} and {second} prefer the same setting: {_winner(section, winners[agreement.first])}."
-    told = (
-        f"{first} prefers {_winner(section, winners[agreement.first])}, "
-        f"{second} {_winner(section, winners[agreement.second])}"
-    )
+    told = _two_winners(section, winners[agreement.first], winners[agreement.second])
     standings = (agreement.first_in_second, agreement.second_in_first)
     if section.folds < 2:
         return f"{told}; with a single validation part nothing says whether that is more than noise."
@@ -91,6 +89,24 @@ def _agreement_verdict(section: SearchSection, agreement: Agreement) -> str:
     if any(standing.is_equal for standing in standings):
         return f"{told}; where both settings were tried, the folds cannot tell them apart."
     return f"{told}; neither framework finished the other’s setting, so that nothing compares the two."
+
+
+def _two_winners(section: SearchSection, *found: FrameworkSearch) -> str:
+    """Return what two different winners are: where they differ, and what they share."""
+    settings = [{} if each.ranking is None else each.ranking.winner.trial.parameters for each in found]
+    shared = {
+        name: value for name, value in settings[0].items() if name in settings[1] and _same(value, settings[1][name])
+    }
+    own = [
+        write_setting({name: value for name, value in each.items() if name not in shared}, section.axes)
+        for each in settings
+    ]
+    words = f"{framework_title(found[0].framework)} prefers {own[0]}, {framework_title(found[1].framework)} {own[1]}"
+    return f"{words}, both with {write_setting(shared, section.axes)}" if shared else words
+
+
+def _same(one: object, other: object) -> bool:
+    return value_key(one) == value_key(other)
 
 
 def _where(agreement: Agreement) -> str:
@@ -229,8 +245,8 @@ def _standing(owner: str, other: str, standing: Standing, folds: int) -> str:
     return f"{place}, {told}."
 
 
-def importance_sentence(found: FrameworkSearch) -> str:
-    """Say which parameter matters most, what lies in combinations, and how rough that is."""
+def importance_sentence(section: SearchSection, found: FrameworkSearch) -> str:
+    """Say what lies in combinations of parameters, how rough the shares are, and on what some of them rest."""
     name, importance = framework_title(found.framework), found.importance
     known = importance.known
     reasons = dict.fromkeys(entry.reason for entry in importance.parameters if entry.reason)
@@ -245,24 +261,19 @@ def importance_sentence(found: FrameworkSearch) -> str:
     if importance.cut:
         count = "counts" if importance.cut == 1 else "count"
         cut = f" {_settings(importance.cut)} far worse than the rest {count} as the worst of them."
-    return f"{words}{rough}.{cut}"
+    return f"{words}{rough}.{cut}{''.join(_left_out(section, found))}"
 
 
-def left_out_sentences(section: SearchSection) -> tuple[str, ...]:
+def _left_out(section: SearchSection, found: FrameworkSearch) -> list[str]:
     """Say why parameters have no importance, or on how many settings a conditional one's rests."""
-    labels = {axis.name: axis for axis in section.axes}
+    labels = {axis.name: axis.label for axis in section.axes}
     words = []
-    for found in section.frameworks:
-        if not found.importance.known:
-            continue
-        name = framework_title(found.framework)
-        for entry in found.importance.parameters:
-            label = labels[entry.parameter].label
-            if entry.share is None:
-                words.append(f"{name}, {label}: {entry.reason}.")
-            elif entry.trials < found.importance.trials:
-                words.append(f"{name}, {label}: among the {entry.trials} settings that have it.")
-    return tuple(words)
+    for entry in found.importance.parameters:
+        if entry.share is None:
+            words.append(f" {labels[entry.parameter]}: {entry.reason}.")
+        elif entry.trials < found.importance.trials:
+            words.append(f" {labels[entry.parameter]}: among the {entry.trials} settings that have it.")
+    return words
 
 
 def region_sentence(row: RegionRow) -> str:

@@ -48,7 +48,7 @@ class RungCount:
         epochs: after which the strategy decided.
         reached: settings that were trained so long.
         went_on: those of them that were trained further, or had finished there.
-        pruned: those that were ended here.
+        pruned, diverged: those that ended here.
         best, median: of the metric at the rung.
     """
 
@@ -56,6 +56,7 @@ class RungCount:
     reached: int
     went_on: int
     pruned: int
+    diverged: int
     best: float | None
     median: float | None
 
@@ -90,8 +91,10 @@ def _rules(entry: SearchedParameter, trials: tuple[Trial, ...]) -> Iterator[tupl
     distinct_values = sorted(set(values))
     kept = np.unique(np.linspace(0, len(distinct_values) - 1, min(len(distinct_values), _BOUNDS)).round().astype(int))
     ordered = [distinct_values[place] for place in kept]
-    yield from (("≥", value) for value in ordered[1:])
-    yield from (("≤", value) for value in ordered[:-1])
+    if len(ordered) > 1:
+        yield from (("=", value) for value in (ordered[0], ordered[-1]))
+        yield from (("≥", value) for value in ordered[1:-1])
+        yield from (("≤", value) for value in ordered[1:-1])
 
 
 def _region(
@@ -150,14 +153,16 @@ def rung_counts(record: SearchRecord) -> tuple[RungCount, ...]:
 
 
 def _rung_count(epochs: int, here: list[tuple[Trial, float | None]], higher_is_better: bool) -> RungCount:
-    pruned = sum(trial.state == "pruned" and trial.rungs[-1].epochs == epochs for trial, _ in here)
+    last = [trial.state for trial, _ in here if trial.rungs[-1].epochs == epochs]
+    pruned, diverged = last.count("pruned"), last.count("diverged")
     values = [value for _, value in here if value is not None]
     best = max if higher_is_better else min
     return RungCount(
         epochs=epochs,
         reached=len(here),
-        went_on=len(here) - pruned,
+        went_on=len(here) - pruned - diverged,
         pruned=pruned,
+        diverged=diverged,
         best=best(values) if values else None,
         median=statistics.median(values) if values else None,
     )

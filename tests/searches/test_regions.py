@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from made_searches import RANDOM, RATE, REPEAT, drawn, grid, halved, made_search
+from made_searches import RANDOM, RATE, REPEAT, as_record, drawn, grid, halved, made_search
 from scipy import stats
 
 from tandem.searches.records import SearchedParameter
@@ -22,7 +22,7 @@ def test_fishers_test_is_scipys(table):
 def test_the_rule_by_which_settings_diverge_is_found_with_its_counts():
     record = made_search(grid())  # with a rate of 0.02 and three layers or more
     rate, repeat = ending_regions(record, {"diverged"})
-    assert (rate.parameter, rate.relation, rate.bound) == (RATE, "≥", 2e-2)
+    assert (rate.parameter, rate.relation, rate.bound) == (RATE, "=", 2e-2)
     assert (rate.hits, rate.inside, rate.outside_hits, rate.outside) == (18, 30, 0, 120)
     assert (repeat.parameter, repeat.relation, repeat.bound) == (REPEAT, "≥", 3)
     assert (repeat.hits, repeat.inside, repeat.outside_hits, repeat.outside) == (18, 90, 0, 60)
@@ -53,5 +53,14 @@ def test_rungs_tell_how_many_went_on():
         (3, 18, 6, 12),
         (9, 6, 6, 0),
     ]
+    assert {rung.diverged for rung in (first, second, last)} == {0}
     assert first.median < first.best < second.best < last.best
     assert rung_counts(made_search(grid()[:3])) == ()
+
+
+def test_what_diverges_at_a_rung_has_not_gone_on():
+    record = halved(60)
+    lost = next(trial for trial in record.trials if trial.state == "finished")
+    diverged = lost.model_copy(update={"state": "diverged", "value": None, "rungs": lost.rungs[:2]})
+    first, second, last = rung_counts(as_record([diverged if t is lost else t for t in record.trials], space=RANDOM))
+    assert (first.went_on, second.went_on, second.diverged, last.reached) == (18, 5, 1, 5)

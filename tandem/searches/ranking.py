@@ -2,7 +2,8 @@
 
 Settings are scored on the same rows of each fold, so that their differences are paired. Folds share training rows:
 the variance is corrected for it (see :mod:`tandem.folds`). Each other setting is compared with the winner, and the
-p-values are corrected for their number by Holm's method.
+p-values are corrected for their number by Holm's method. The winner was picked by the same folds, so that among many
+equal settings some are told from it more often than the level says; docs/statistics.md has how often.
 """
 
 from __future__ import annotations

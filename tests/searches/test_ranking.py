@@ -166,3 +166,16 @@ def test_the_truly_best_setting_is_seldom_told_from_the_winner():
         lost += len(apart & set(range(20, 30)))
     assert told <= 0.05 * 200
     assert lost >= 0.7 * 200 * 10  # it is not that nothing is ever told apart
+
+
+@pytest.mark.slow
+def test_among_equal_settings_few_are_told_from_the_winner():
+    """The winner was picked by these folds, so that more than 5 of 100 searches tell one apart, but not many more."""
+    generator = np.random.default_rng(0)
+    searches = 100
+    told = 0
+    for _ in range(searches):
+        scores = 0.5 + generator.normal(0, 0.02, 5) + generator.normal(0, 0.02, (150, 5))
+        ranking = rank_settings(as_record([scored(n, row.tolist()) for n, row in enumerate(scores)], space=GRID))
+        told += len(ranking.equals) < len(ranking.rivals)
+    assert 0 < told <= 20

@@ -6,7 +6,7 @@ Records first; :mod:`tandem.report.search_words` has the sentences and :mod:`tan
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
@@ -27,6 +27,9 @@ STATES: dict[TrialState, str] = {
     "diverged": "diverged",
     "invalid": "cannot be built",
 }
+_FINISHED: tuple[TrialState, ...] = ("finished",)
+_TRAINED: tuple[TrialState, ...] = ("finished", "pruned")
+_LOG_RATIO = 5.0  # of the largest error to the least, from which their axis is logarithmic
 _REASONS_SHOWN = 4  # a framework and state
 _CONTOUR_TRIALS = 12  # settings below which nothing is interpolated
 _CONTOUR_CELLS = 40  # of the grid that is drawn, along each parameter
@@ -123,7 +126,7 @@ class HistoryPlot:
     along: str  # what the axis counts
     lines: tuple[HistoryLine, ...]
     limits: tuple[float, float]
-    beyond: int  # values outside the limits
+    log: bool  # the metric's axis is logarithmic
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,7 @@ class ParallelPlot:
     places: np.ndarray  # (settings, parameters) in 0..1; NaN: without the parameter
     values: np.ndarray  # (settings,) cut at the limits, best first
     limits: tuple[float, float]
+    log: bool  # the metric's axis is logarithmic
     higher_is_better: bool
     winner: str  # the setting in words
 
@@ -170,6 +174,7 @@ class SlicePlot:
     axis: ParameterAxis
     points: dict[str, SlicePoints]  # by framework
     limits: tuple[float, float]
+    log: bool  # the metric's axis is logarithmic
 
 
 @dataclass(frozen=True)
@@ -237,7 +242,7 @@ def search_section(inputs: SearchInputs | None) -> SearchSection | None:
     first = next(iter(inputs.records.values()))
     axes = parameter_axes(first.space)
     found = tuple(_framework(name, record, axes, inputs) for name, record in inputs.records.items())
-    scale = _Scale(found, first.higher_is_better)
+    scale = _Scale(found)
     return SearchSection(
         search=first.search,
         description=first.description,
@@ -257,7 +262,7 @@ def search_section(inputs: SearchInputs | None) -> SearchSection | None:
         histories=_histories(found, scale),
         parallels=tuple(_parallel(each, axes, scale) for each in found if _has(each, 2)),
         importance=_importance_plot(axes, found),
-        slices=_slices(axes, found, scale),
+        slices=_slices(axes, found, _Scale(found, _TRAINED)),
         contours=_contours(axes, found),
         beyond=scale.beyond,
         worst_shown=scale.worst,
@@ -268,21 +273,28 @@ def _has(found: FrameworkSearch, fewest: int) -> bool:
     return found.counts["finished"] >= fewest
 
 
+def _valued(found: FrameworkSearch, states: Collection[TrialState]) -> list[Trial]:
+    return [trial for trial in found.record.trials if trial.state in states and trial.value is not None]
+
+
 def _finished(found: FrameworkSearch) -> list[Trial]:
-    return [trial for trial in found.record.trials if trial.state == "finished" and trial.value is not None]
+    return _valued(found, _FINISHED)
 
 
 class _Scale:
-    """The axis of the metric, the same in all figures: from the best value to the worst that is worth showing."""
+    """The axis of the metric, the same in all frameworks: from the best value to the worst that is worth showing."""
 
-    def __init__(self, frameworks: Sequence[FrameworkSearch], higher_is_better: bool) -> None:
-        values = [trial.value or 0.0 for found in frameworks for trial in _finished(found)]
+    def __init__(self, frameworks: Sequence[FrameworkSearch], states: Collection[TrialState] = _FINISHED) -> None:
+        higher_is_better = frameworks[0].record.higher_is_better
+        values = [trial.value or 0.0 for found in frameworks for trial in _valued(found, states)]
         self.worst = worst_shown(values, higher_is_better) if values else float("-inf" if higher_is_better else "inf")
         kept = [value for value in values if (value >= self.worst if higher_is_better else value <= self.worst)]
         self.beyond = len(values) - len(kept)
         low, high = (min(kept), max(kept)) if kept else (0.0, 1.0)
+        self.log = not higher_is_better and low > 0 and high / low >= _LOG_RATIO
         pad = 0.06 * (high - low) or 0.05 * abs(high) or 0.5
-        self.limits = low - pad, high + pad
+        wider = (high / low) ** 0.06 if self.log else 1.0
+        self.limits = (low / wider, high * wider) if self.log else (low - pad, high + pad)
 
     def cut(self, values: Sequence[Number]) -> np.ndarray:
         return np.clip(np.asarray(values, dtype=np.float64), *self.limits)
@@ -427,7 +439,7 @@ def _histories(frameworks: Sequence[FrameworkSearch], scale: _Scale) -> tuple[Hi
             along=along,
             lines=tuple(_history_line(found, along, better) for found in shown),
             limits=scale.limits,
-            beyond=scale.beyond,
+            log=scale.log,
         )
         for along in ("settings tried", "epochs trained, over all settings and folds")
     )
@@ -456,6 +468,7 @@ def _parallel(found: FrameworkSearch, axes: Sequence[ParameterAxis], scale: _Sca
         places=np.array([[_place(axis, trial) for axis in axes] for trial in trials]),
         values=scale.cut([trial.value for trial in trials]),
         limits=scale.limits,
+        log=scale.log,
         higher_is_better=found.record.higher_is_better,
         winner=", ".join(
             f"{axis.label} {write_value(trials[0].parameters[axis.name])}"
@@ -510,6 +523,7 @@ def _slices(
             axis=axis,
             points={found.framework: _slice_points(found, axis, scale) for found in frameworks},
             limits=scale.limits,
+            log=scale.log,
         )
         for axis in ordered
         if len(axis.levels) != 1 and (axis.levels or axis.low < axis.high)

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from tandem.report.drawing import (
     GRID,
@@ -25,13 +25,14 @@ from tandem.report.drawing import (
     text_width,
     write_svg,
 )
-from tandem.report.formats import MINUS, format_count, format_number, format_share, framework_title, metric_title
+from tandem.report.formats import format_count, format_number, format_share, framework_title, metric_title
 from tandem.report.search import ContourPlot, HistoryLine, HistoryPlot, ImportancePlot, ParallelPlot, SlicePlot
-from tandem.report.search_axes import ParameterAxis
+from tandem.report.search_axes import ParameterAxis, write_value
 
 _DECIMALS = 1  # of a pixel
 # Shares of the settings, best first, that parallel coordinates draw alike: (up to, name, opacity, line width).
-_GROUPS = ((0.05, "best 20th", 1.0, 1.7), (0.25, "best quarter", 0.6, 1.0), (0.5, "better half", 0.32, 0.8))
+_GROUPS = ((0.05, "best 5 %", 1.0, 1.7), (0.25, "best 25 %", 0.6, 1.0), (0.5, "better half", 0.32, 0.8))
+_CROWD = 150  # settings above which lines become thinner
 _SPREAD = 0.5  # of the way to the next level over which the lines through a level are spread
 _DODGE = 0.16  # of the way to the next level between two frameworks' marks
 _CAPS: dict[str, Any] = {"o": "round", "s": "projecting"}
@@ -40,7 +41,7 @@ _CAPS: dict[str, Any] = {"o": "round", "s": "projecting"}
 def draw_history(plot: HistoryPlot, key: str) -> str:
     """Return every finished setting as a dot, and the best so far as a line."""
     title = metric_title(plot.metric)
-    with drawing(412, 286, key) as figure:
+    with drawing(412, 278, key) as figure:
         axes = add_axes(figure, 62, 44, 338, 186)
         for line in plot.lines:
             known = [(x, y) for x, y in zip(line.places, line.values, strict=True) if y is not None]
@@ -50,16 +51,18 @@ def draw_history(plot: HistoryPlot, key: str) -> str:
             colour, _ = look_of(line.framework)
             width = 2.0 + 1.8 * (len(plot.lines) - 1 - number)  # lines that coincide all show
             axes.plot(line.places, best, color=colour, linewidth=width, drawstyle="steps-post")
-        axes.set_ylim(plot.limits)
+        _metric_axis(axes, plot.limits, plot.log)
         last = max(line.places[-1] for line in plot.lines)
         axes.set_xlim(0, 1.02 * last)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.xaxis.set_major_formatter(lambda value, _: format_count(round(value)))
-        axes.yaxis.set_major_locator(MaxNLocator(5))
         axes.set_xlabel(plot.along)
         _legend(axes, [line.framework for line in plot.lines])
         better = "higher" if plot.higher_is_better else "lower"
-        axes.text(0, 1.13, f"{title}, {better} is better", transform=axes.transAxes, fontweight="bold", va="bottom")
+        scale = " (logarithmic)" if plot.log else ""
+        axes.text(
+            0, 1.13, f"{title}{scale}, {better} is better", transform=axes.transAxes, fontweight="bold", va="bottom"
+        )
         words = " ".join(_describe_history(line, plot) for line in plot.lines)
         return write_svg(figure, key, f"Best {title} so far, by {plot.along}", words, _DECIMALS)
 
@@ -75,11 +78,11 @@ def _describe_history(line: HistoryLine, plot: HistoryPlot) -> str:
 
 def draw_parallel(plot: ParallelPlot, key: str) -> str:
     """Return each finished setting as a line through its values, the better the stronger; the winner in ink."""
-    step = 132.0
+    step = max(118.0, min(230.0, 700 / len(plot.axes)))
     right = 84.0
     width, height = 84 + step * len(plot.axes) + right, 330.0
     with drawing(width, height, key) as figure:
-        axes = add_axes(figure, 84, 34, step * len(plot.axes), 232)
+        axes = add_axes(figure, 84, 34, step * len(plot.axes), 230)
         axes.set_xlim(0, len(plot.axes))
         axes.set_ylim(0, 1)
         axes.set_axis_off()
@@ -87,11 +90,8 @@ def draw_parallel(plot: ParallelPlot, key: str) -> str:
             _lines(axes, group, colour, opacity, linewidth)
         for place, axis in enumerate(plot.axes):
             _vertical(axes, place, shorten(axis.label, 18), axis.ticks(), lacking=axis.conditional)
-        low, high = plot.limits
-        ticks = [value for value in MaxNLocator(5).tick_values(low, high) if low <= value <= high]
-        texts = [f"{value:g}".replace("-", MINUS) for value in ticks]
-        marks = [((value - low) / (high - low), text) for value, text in zip(ticks, texts, strict=True)]
-        _vertical(axes, len(plot.axes), metric_title(plot.metric), marks, right=True)
+        marks = [(float(_height(value, plot)), text) for value, text in _metric_ticks(plot.limits, plot.log)]
+        _vertical(axes, len(plot.axes), metric_title(plot.metric) + (" (log)" if plot.log else ""), marks, right=True)
         figure.text(0, 1, framework_title(plot.framework), fontweight="bold", va="top")
         _parallel_legend(figure, plot)
         words = (
@@ -102,18 +102,45 @@ def draw_parallel(plot: ParallelPlot, key: str) -> str:
         return write_svg(figure, key, f"Parallel coordinates of {framework_title(plot.framework)}", words, _DECIMALS)
 
 
+def _height(values: Any, plot: ParallelPlot) -> Any:
+    """Return where values of the metric lie on its axis, from 0 to 1."""
+    low, high = plot.limits
+    if plot.log:
+        return np.log(np.asarray(values) / low) / np.log(high / low)
+    return (np.asarray(values) - low) / (high - low)
+
+
+def _metric_axis(axes: Axes, limits: tuple[float, float], log: bool) -> None:
+    if log:
+        axes.set_yscale("log")
+    axes.set_ylim(limits)
+    ticks = _metric_ticks(limits, log)
+    axes.set_yticks([value for value, _ in ticks], [text for _, text in ticks])
+    axes.yaxis.set_minor_locator(NullLocator())
+
+
+def _metric_ticks(limits: tuple[float, float], log: bool) -> list[tuple[float, str]]:
+    """Return round values between the limits, and how they are written."""
+    low, high = limits
+    found = LogLocator(subs=(1, 2, 5)).tick_values(low, high) if log else MaxNLocator(5).tick_values(low, high)
+    inside = [float(value) for value in found if low <= value <= high]
+    if log and len(inside) > 6:
+        inside = [value for value in inside if f"{value:e}"[0] == "1"]
+    return [(value, write_value(round(value, 12))) for value in inside]
+
+
 def _line_groups(plot: ParallelPlot) -> list[tuple[np.ndarray, float, float, str]]:
     """Return points (settings, axes) with opacity, width and colour of each group, the worst first."""
-    low, high = plot.limits
-    heights = np.column_stack([_spread(plot), (plot.values - low) / (high - low)])
+    heights = np.column_stack([_spread(plot), _height(plot.values, plot)])
     count, colour = len(heights), look_of(plot.framework)[0]
+    thin = min(1.0, max(0.4, math.sqrt(_CROWD / count)))  # where lines are many they would cover one another
     groups: list[tuple[np.ndarray, float, float, str]] = []
     start = 1
     for share, _, opacity, width in _GROUPS:
         end = max(start, math.ceil(share * count))
-        groups.append((heights[start:end], opacity, width, colour))
+        groups.append((heights[start:end], opacity * (thin if opacity < 1 else 1.0), width * thin, colour))
         start = end
-    groups.append((heights[start:], 0.28, 0.7, SOFT))
+    groups.append((heights[start:], 0.3 * thin, 0.7 * thin, SOFT))
     return [*reversed(groups), (heights[:1], 1.0, 3.0, INK)]
 
 
@@ -168,7 +195,7 @@ def _vertical(
         )
         axes.plot([place - 0.025, place + 0.025], [height, height], color=SOFT, linewidth=1.2, clip_on=False)
     axes.annotate(
-        label, xy=(place, 1), xytext=(0, 9), textcoords="offset points", ha="center", fontweight="bold",
+        label, xy=(place, 1), xytext=(0, 11), textcoords="offset points", ha="center", fontweight="bold",
         annotation_clip=False,
     )  # fmt: skip
 
@@ -227,7 +254,7 @@ def draw_slice(plot: SlicePlot, key: str) -> str:
     room = 300 / max(1, len(ticks))
     upright = any(text_width(text) > room - 6 for _, text in ticks) and len(ticks) > 1
     below = 44 + (max(text_width(text) for _, text in ticks) - 8 if upright else 0)
-    with drawing(392, 206 + below, key) as figure:
+    with drawing(392, 196 + below, key) as figure:
         axes = add_axes(figure, 62, below, 318, 164)
         low, high = plot.limits
         edge = low if plot.higher_is_better else high
@@ -256,13 +283,21 @@ def draw_slice(plot: SlicePlot, key: str) -> str:
                     [points.winner[0] + shift], [points.winner[1]], marker="o", markersize=11,
                     markerfacecolor="none", markeredgecolor=INK, markeredgewidth=1.4, linestyle="none",
                 )  # fmt: skip
-        axes.set_ylim(plot.limits)
+        _metric_axis(axes, plot.limits, plot.log)
         axes.set_xlim(-0.03, 1.03)
         axes.set_xticks([place for place, _ in ticks], [text for _, text in ticks], rotation=90 if upright else 0)
         axes.grid(visible=not plot.axis.levels, axis="x")
-        axes.yaxis.set_major_locator(MaxNLocator(5))
         axes.set_xlabel(shorten(plot.axis.title, 44))
-        _legend(axes, frameworks, anchor=(-0.03, 0.99))
+        axes.text(
+            1,
+            1.07,
+            f"{title} (log)" if plot.log else title,
+            transform=axes.transAxes,
+            color=SOFT,
+            ha="right",
+            va="bottom",
+        )
+        _legend(axes, frameworks, anchor=(-0.03, 1.03))
         return write_svg(figure, key, f"{title} against {plot.axis.label}", _describe_slice(plot), _DECIMALS)
 
 
@@ -307,10 +342,6 @@ def draw_contour(plot: ContourPlot, key: str) -> str:
             _shade(axes, plot, colour, shades)
         else:
             _draw_cells(axes, plot, colour, shades)
-        axes.plot(
-            *[[value] for value in plot.winner], marker="o", markersize=13, markerfacecolor="none",
-            markeredgecolor=INK, markeredgewidth=1.8, linestyle="none", clip_on=False,
-        )  # fmt: skip
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1)
         marks = [(place, shorten(text, 10)) for place, text in across.ticks()]
@@ -335,6 +366,8 @@ def _shade(axes: Axes, plot: ContourPlot, colour: str, shades: np.ndarray) -> No
     for low, high, shade in zip(plot.edges, plot.edges[1:], shades, strict=False):
         axes.contourf(grid, grid, cells, levels=[low, high], colors=[colour], alpha=float(shade), antialiased=False)
     _cloud(axes, plot.places, (INK, "o"), 3.0, 0.55, (0, 1))
+    ring: dict[str, Any] = {"markerfacecolor": "none", "markeredgecolor": INK, "markeredgewidth": 1.8}
+    axes.plot(*[[value] for value in plot.winner], marker="o", markersize=13, linestyle="none", clip_on=False, **ring)
 
 
 def _draw_cells(axes: Axes, plot: ContourPlot, colour: str, shades: np.ndarray) -> None:
@@ -348,9 +381,13 @@ def _draw_cells(axes: Axes, plot: ContourPlot, colour: str, shades: np.ndarray) 
         axes.add_patch(Rectangle(corner, 1 / columns, 1 / rows, facecolor=colour, alpha=float(shade), linewidth=0))
         if 300 / columns >= 40 and size >= 18:
             axes.text(
-                corner[0] + 0.5 / columns, corner[1] + 0.5 / rows, f"{value:.3g}".replace("-", MINUS),
+                corner[0] + 0.5 / columns, corner[1] + 0.5 / rows, format_number(float(value), 3),
                 ha="center", va="center", fontsize=11,
             )  # fmt: skip
+    corner = np.floor(plot.winner[0] * columns) / columns, np.floor(plot.winner[1] * rows) / rows
+    axes.add_patch(
+        Rectangle(corner, 1 / columns, 1 / rows, facecolor="none", edgecolor=INK, linewidth=2, clip_on=False, zorder=4)
+    )
 
 
 def _draw_scale(axes: Axes, edges: Sequence[float], shades: np.ndarray, colour: str) -> None:
@@ -359,7 +396,7 @@ def _draw_scale(axes: Axes, edges: Sequence[float], shades: np.ndarray, colour: 
     axes.set_xlim(0, 1)
     axes.set_ylim(0, len(shades))
     axes.set_xticks([])
-    axes.set_yticks(range(len(edges)), [f"{edge:g}".replace("-", MINUS) for edge in edges])
+    axes.set_yticks(range(len(edges)), [write_value(edge) for edge in edges])
     axes.yaxis.tick_right()
     axes.tick_params(length=0)
     axes.grid(visible=False)

@@ -1,4 +1,4 @@
-"""The tutorials' grid of 750 trainings (H2) against scikeras with GridSearchCV, and against Optuna with a plain loop."""
+"""The tutorials' grid of 750 trainings (H2) against scikeras with GridSearchCV, and Optuna with a plain loop."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import statistics
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,11 +122,11 @@ def _run(side: str, folder: Path, threads: int, every: int, seed: int = 0) -> di
 def _product_rate(threads: int) -> float:
     """Return floating-point operations a second in products of 1 024 × 1 024 matrices, the best of several."""
     code = (
-        "import torch, time; torch.set_num_threads(%d); a = torch.rand(1024, 1024); b = a @ a; best = 9e9\n"
-        "for _ in range(30):\n    t = time.perf_counter(); torch.mm(a, a, out=b); best = min(best, time.perf_counter() - t)\n"
+        f"import torch, time; torch.set_num_threads({threads}); a = torch.rand(1024, 1024); b = a @ a; best = 9e9\n"
+        "for _ in range(30):\n"
+        "    t = time.perf_counter(); torch.mm(a, a, out=b); best = min(best, time.perf_counter() - t)\n"
         "print(2 * 1024**3 / best)"
-    ) % threads
-    time.sleep(1)
+    )
     return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
 
 

@@ -1,8 +1,8 @@
 """Runs the tutorials' grid (H2), or a part of it, on one side and prints seconds and scores as JSON.
 
-Run as ``python -m benchmarks.search_speed_worker SIDE WORKSPACE THREADS EVERY [SEED]``; SIDE is "keras" or "torch" (Tandem
-in that framework), "scikeras" (scikeras and scikit-learn's GridSearchCV) or "optuna" (Optuna's grid sampler and a plain
-PyTorch loop in two processes); EVERY takes each so many-th setting. Imports are not timed.
+Run as ``python -m benchmarks.search_speed_worker SIDE WORKSPACE THREADS EVERY [SEED]``; SIDE is "keras" or "torch"
+(Tandem in that framework), "scikeras" (scikeras and scikit-learn's GridSearchCV) or "optuna" (Optuna's grid sampler
+and a plain PyTorch loop in two processes); EVERY takes each so many-th setting. Imports are not timed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -181,9 +182,7 @@ def optuna_half(workspace: Path, search: Search, chosen: Grid, journal: Path) ->
 
     def train(layers: int, units: int, rate: float, x: np.ndarray, y: np.ndarray) -> torch.nn.Module:
         widths = [8] + [units] * layers
-        hidden = [
-            part for a, b in zip(widths, widths[1:], strict=False) for part in (torch.nn.Linear(a, b), torch.nn.ReLU())
-        ]
+        hidden = [part for a, b in pairwise(widths) for part in (torch.nn.Linear(a, b), torch.nn.ReLU())]
         network = torch.nn.Sequential(*hidden, torch.nn.Linear(units, 1))
         optimizer = torch.optim.SGD(network.parameters(), lr=rate)
         data = TensorDataset(torch.from_numpy(x.astype(np.float32)), torch.from_numpy(y.astype(np.float32)))

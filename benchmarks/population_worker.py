@@ -1,7 +1,7 @@
 """Trains networks together, or one by itself, for an epoch and prints seconds and memory as JSON.
 
-Run as ``python -m benchmarks.population_worker FRAMEWORK WAY MODELS ROWS WIDTH``; WAY is "together" or "alone" (one network,
-whose time stands for each). Networks have eight inputs and two hidden layers; batches have 32 rows.
+Run as ``python -m benchmarks.population_worker FRAMEWORK WAY MODELS ROWS WIDTH``; WAY is "together" or
+"alone" (one network, whose time stands for each). Networks have eight inputs and two hidden layers, batches 32 rows.
 """
 
 from __future__ import annotations

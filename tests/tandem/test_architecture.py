@@ -128,6 +128,7 @@ OWN_MODULES: dict[str, dict[str, str]] = {
     "torch": {
         "gradients": "Keras compiles its gradients; PyTorch's are written out for plain dense networks",
         "layers/windows": "padding as Keras's, which PyTorch's own layers cannot do",
+        "population/functions": "PyTorch's vectorised functions round by a value's place; TensorFlow's do not",
         "population/dense": "PyTorch's step of many dense networks is written out; TensorFlow's is a graph",
         "layers/films": "PyTorch's convolutions take channels first; samples have them last",
         "layers/array": "PyTorch's tensors have another layout than Keras's",

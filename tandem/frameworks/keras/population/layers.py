@@ -65,6 +65,17 @@ def member_numbers(stack: Stack) -> dict[str, Any]:
     return found
 
 
+def pad_rows(values: Any) -> Any:
+    """Append zeros to an array's first axis until it is a multiple of 16 long.
+
+    TensorFlow computes some functions (exp, log, sigmoid, powers) up to 16 numbers at a time, and what is left over at
+    an array's end one by one, by formulas that round otherwise. What a member learns would then depend on how many
+    members are beside it.
+    """
+    more = -tf.shape(values)[0] % 16
+    return tf.pad(values, [[0, more]] + [[0, 0]] * (values.shape.rank - 1))
+
+
 class StackedNetwork:
     """The networks of a stack as one function of their arrays.
 
@@ -182,7 +193,7 @@ class _Maker:
             if noise is None:
                 return values
             rate = arrays[f"{layer.name}/rate"]
-            scale = ((1 - rate) * (1 + rate * _ALPHA**2)) ** -0.5
+            scale = 1 / tf.sqrt((1 - rate) * (1 + rate * _ALPHA**2))
             kept = tf.where(noise.uniform(values) >= rate, values, tf.constant(_ALPHA, values.dtype))
             return kept * scale - scale * _ALPHA * rate
 
@@ -204,7 +215,7 @@ class _Maker:
                 kept = variance[:, 0] * (rows / tf.maximum(rows - 1, 1) if unbiased else 1)
                 arrays[f"{name}/moving_mean"] = running_mean + (mean[:, 0] - running_mean) * momentum
                 arrays[f"{name}/moving_variance"] = running_variance + (kept - running_variance) * momentum
-            return (values - mean) * tf.math.rsqrt(variance + epsilon) * scale + shift
+            return (values - mean) / tf.sqrt(variance + epsilon) * scale + shift
 
         return apply
 
@@ -217,7 +228,7 @@ class _Maker:
             own = tf.cast(tf.range(tf.shape(values)[-1]), values.dtype) < units
             centred = (values - tf.reduce_sum(values, -1, keepdims=True) / units) * tf.cast(own, values.dtype)
             variance = tf.reduce_sum(tf.square(centred), -1, keepdims=True) / units
-            return centred * tf.math.rsqrt(variance + epsilon) * scale + shift
+            return centred / tf.sqrt(variance + epsilon) * scale + shift
 
         return apply
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tandem.frameworks.keras.population.layers import pad_rows
 from tandem.models import Constants
 from tandem.optimizers import AnyOptimizer
 
@@ -70,7 +71,8 @@ class Step:
         mean = slots["mean"] + (gradient - slots["mean"]) * first
         square = slots["square"] + (tf.square(gradient) - slots["square"]) * second
         correction_1, correction_2 = (
-            1 - tf.pow(self._numbers[f"{name}_rounded"], self._count) for name in ("beta_1", "beta_2")
+            1 - tf.pow(pad_rows(self._numbers[f"{name}_rounded"]), self._count)[: tf.shape(array)[0]]
+            for name in ("beta_1", "beta_2")
         )
         if self._of_torch:
             rate, root = self._rates / correction_1, tf.sqrt(square) / self._shaped(tf.sqrt(correction_2), array)

@@ -20,7 +20,6 @@ from tandem.optimizers import Sgd
 from tandem.population.stack import Stack
 
 _GATHERED_NUMBERS = 4_000_000  # of features that are laid out in the order of the steps at a time
-_PREDICTED_NUMBERS = 4_000_000  # of the widest layer's outputs at a time
 
 
 def populate(stack: Stack, rows: Sequence[Rows], dtype: str = "float32") -> TorchPopulation:
@@ -121,8 +120,7 @@ class TorchPopulation:
         else:
             arrays = {name: self._numbers(array) for name, array in weights.items()}
         network = StackedNetwork(stack, self._constants, self._device, self._dtype)
-        widest = max(layer.output_shape[-1] for layer in self._architecture.layers)
-        at_once = max(1, _PREDICTED_NUMBERS // (widest * len(stack)))
+        at_once = self._stack.predicted_rows
         parts = []
         with torch.no_grad():
             for start in range(0, len(features), at_once):

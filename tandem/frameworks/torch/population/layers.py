@@ -88,7 +88,7 @@ class _Maker:
         """Return the function, followed by the mask of what padding would change."""
         apply: Apply = getattr(self, f"_{layer.kind}")(layer)
         mask = self._stack.mask(layer.name)
-        if mask is None:
+        if mask is None or mask.all():
             return apply
         own = torch.from_numpy(mask).to(self._device)[:, None]
         if layer.settings.get("function") == "softmax":

@@ -184,6 +184,7 @@ class _Maker:
 
         def apply(arrays: Arrays, values: Tensor, _noise: Noise | None) -> Tensor:
             scale, shift = arrays[f"{layer.name}/gamma"][:, None], arrays[f"{layer.name}/beta"][:, None]
+            values = values * own  # so that padding is given no gradient
             centred = (values - values.sum(-1, keepdim=True) / units) * own
             variance = centred.square().sum(-1, keepdim=True) / units
             return centred * torch.rsqrt(variance + epsilon) * scale + shift

@@ -356,10 +356,10 @@ def evaluators(framework: Framework) -> dict[str, Any]:
             layers: list[dict[str, Any]] = [{"dense": {"units": 6 + number, "activation": "relu"}}]
             if number == 3:
                 length = folds.description.feature_shape[0]
-                layers = [{"reshape": {"shape": [length, 1]}}, {"simple_rnn": {"units": 3}}]
+                layers = [{"reshape": {"shape": [length, 1]}}, {"gru": {"units": 3}}]
             training = {"epochs": 9, "batch_size": 32, "seed": number}
             if number == 1:
-                training |= {"checkpoint": "best", "early_stopping": {"monitor": "valid_loss", "patience": 1}}
+                training |= {"checkpoint": "best", "early_stopping": {"monitor": "valid_loss", "patience": 1, "min_delta": 0.05}}
             rate = 1e6 if number == 4 else 0.05 + 0.01 * number
             experiment = made_experiment(
                 loss=loss, model={"sequential": layers}, training=training, optimizer={"learning_rate": rate}

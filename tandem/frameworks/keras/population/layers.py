@@ -91,6 +91,14 @@ def root(values: Any) -> Any:
     return tf.maximum(tf.sqrt(values), values.dtype.as_numpy_dtype(_TINY))
 
 
+@tf.custom_gradient
+def inverse_root(values: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """Return 1 / √x; its gradient is a product, as the gradient of a root rounds by where in the array a number is."""
+    flat = 1 / root(pad_rows(tf.reshape(values, [-1])))
+    output = tf.reshape(flat[: tf.size(values)], tf.shape(values))
+    return output, lambda gradient: -0.5 * gradient * output * output * output
+
+
 class StackedNetwork:
     """The networks of a stack as one function of their arrays.
 
@@ -229,7 +237,7 @@ class _Maker:
                 kept = variance[:, 0] * (rows / tf.maximum(rows - 1, 1) if unbiased else 1)
                 arrays[f"{name}/moving_mean"] = running_mean + (mean[:, 0] - running_mean) * momentum
                 arrays[f"{name}/moving_variance"] = running_variance + (kept - running_variance) * momentum
-            return (values - mean) / root(variance + epsilon) * scale + shift
+            return (values - mean) * inverse_root(variance + epsilon) * scale + shift
 
         return apply
 
@@ -243,7 +251,7 @@ class _Maker:
             values *= own  # so that padding is given no gradient
             centred = (values - tf.reduce_sum(values, -1, keepdims=True) / units) * own
             variance = tf.reduce_sum(tf.square(centred), -1, keepdims=True) / units
-            return centred / root(variance + epsilon) * scale + shift
+            return centred * inverse_root(variance + epsilon) * scale + shift
 
         return apply
 

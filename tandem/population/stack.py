@@ -34,6 +34,7 @@ _MASKED_FUNCTIONS = ("sigmoid", "softmax")
 _MASKED_KINDS = ("alpha_dropout", "layer_normalization")
 _ON_INPUTS = ("powers", "normalization", "flatten")  # layers that padding would confuse
 _PER_MEMBER = ("rate",)  # settings of layers that may differ within a family
+_PREDICTED_NUMBERS, _PREDICTED_ROWS = 4_000_000, 1024  # of the widest layer's outputs, and rows, at a time
 _PADS = {"gamma": 1.0, "moving_variance": 1.0, "variance": 1.0}  # what fills up arrays that are divided by
 
 
@@ -76,6 +77,8 @@ def why_alone(member: Member) -> str | None:
         if widened and layer.kind in _ON_INPUTS:
             return f"{layer.kind} layers behind dense ones are trained one network at a time"
         widened |= layer.kind == "dense"
+    if member.experiment.constants == "native":
+        return "networks with the framework's own constants (native) are trained one at a time"
     if training.augmentation is not None:
         return "augmented images are trained one network at a time"
     if training.devices > 1:
@@ -155,13 +158,14 @@ def _is_maxout(layer: Layer) -> bool:
 
 
 def _pieces_after(architecture: Architecture, position: int) -> int:
-    """Return of how many neighbours the maxout that belongs to a dense layer takes the largest; 1 without one."""
+    """Return of how many neighbours the maxouts that belong to a dense layer take the largest; 1 without any."""
+    pieces = 1
     for layer in architecture.body[position + 1 :]:
         if layer.kind == "dense":
             break
         if _is_maxout(layer):
-            return int(layer.settings["pieces"])
-    return 1
+            pieces *= int(layer.settings["pieces"])
+    return pieces
 
 
 @dataclass(frozen=True)
@@ -188,6 +192,20 @@ class Stack:
     def __len__(self) -> int:
         return len(self.members)
 
+    @property
+    def predicted_rows(self) -> int:
+        """Rows that are predicted at a time: by the widest layer alone, as products of other sizes round otherwise."""
+        return max(1, min(_PREDICTED_ROWS, _PREDICTED_NUMBERS // self._widest))
+
+    @property
+    def predicted_members(self) -> int:
+        """How many members predict so many rows at once, at least two."""
+        return max(2, _PREDICTED_NUMBERS // (self._widest * self.predicted_rows))
+
+    @property
+    def _widest(self) -> int:
+        return max(layer.output_shape[-1] for layer in self.padded.layers)
+
     @cached_property
     def layers(self) -> Mapping[str, tuple[Layer, ...]]:
         """Each layer of the members, by name."""
@@ -210,24 +228,24 @@ class Stack:
     def mask(self, layer: str) -> np.ndarray | None:
         """Return which of a layer's padded outputs are a member's own, bool (members, units).
 
-        None where the layer leaves padding at zero, or where there is none.
+        None where the layer leaves padding at zero. There is a mask even if nobody is padded: with others beside them
+        members would otherwise be computed in another way.
         """
         first = self.layers[layer][0]
         masked = first.kind in _MASKED_KINDS or (
             first.kind == "activation" and first.settings["function"] in _MASKED_FUNCTIONS
         )
         width = next(of for of in self.padded.layers if of.name == layer).output_shape[-1]
-        units = self.units(layer)
-        return np.arange(width) < units[:, None] if masked and (units < width).any() else None
+        return np.arange(width) < self.units(layer)[:, None] if masked else None
 
     def pack(self, arrays: Sequence[Mapping[str, np.ndarray]], dtype: str) -> dict[str, np.ndarray]:
         """Return arrays (members, *padded shape) by "layer/parameter", from each member's own."""
         packed = {}
         for name, parameter in parameter_names(self.padded):
             stacked = np.full((len(arrays), *parameter.shape), _PADS.get(parameter.name, 0.0), dtype=dtype)
-            for target, own in zip(stacked, arrays, strict=True):
-                array = own[name]
-                target[tuple(slice(size) for size in array.shape)] = array
+            for position, own in enumerate(arrays):
+                array = np.asarray(own[name])
+                stacked[(position, *(slice(size) for size in array.shape))] = array
             packed[name] = stacked
         return packed
 
@@ -235,7 +253,7 @@ class Stack:
         """Return copies of one member's own arrays from those of all members."""
         own = {name: parameter.shape for name, parameter in parameter_names(self.members[position].architecture)}
         return {
-            name: packed[name][position][tuple(slice(size) for size in shape)].copy() for name, shape in own.items()
+            name: packed[name][(position, ..., *(slice(size) for size in shape))].copy() for name, shape in own.items()
         }
 
     def initial_weights(self) -> list[dict[str, np.ndarray]]:

@@ -395,11 +395,22 @@ class _Group:
             self.population.keep(_two_or_more(stay))
 
     def _predict(
-        self, positions: Sequence[int], features: np.ndarray, weights: Mapping[str, np.ndarray] | None = None
+        self,
+        positions: Sequence[int],
+        features: np.ndarray,
+        weights: Sequence[Mapping[str, np.ndarray]] | None = None,
     ) -> tuple[np.ndarray, ...]:
-        """Return each head's raw outputs of some members; ``weights`` are of two members where one is asked for."""
-        raws = self.population.predict(_two_or_more(positions), features, weights)
-        return tuple(raw[: len(positions)] for raw in raws)
+        """Return each head's raw outputs of some members, with their weights or with others."""
+        size, parts = self.stack.predicted_members, []
+        for start in range(0, len(positions), size):
+            chosen = positions[start : start + size]
+            both, packed = _two_or_more(chosen), None
+            if weights is not None:
+                own = _two_or_more(weights[start : start + size])
+                packed = self.stack.keep(both).pack(own, self.dtype)
+            raws = self.population.predict(both, features, packed)
+            parts.append([raw[: len(chosen)] for raw in raws])
+        return tuple(np.concatenate(raw) for raw in zip(*parts, strict=True))
 
     def _score(
         self, positions: Sequence[int], weights: Sequence[Mapping[str, np.ndarray]]
@@ -409,10 +420,7 @@ class _Group:
         for fold in sorted({self.followed[position].member.fold for position in positions}):
             places = [place for place, position in enumerate(positions) if self.followed[position].member.fold == fold]
             chosen = [positions[place] for place in places]
-            packed = self.stack.keep(_two_or_more(chosen)).pack(
-                _two_or_more([weights[place] for place in places]), self.dtype
-            )
-            raws = self._predict(chosen, self.folds[fold].score.features, packed)
+            raws = self._predict(chosen, self.folds[fold].score.features, [weights[place] for place in places])
             for number, place in enumerate(places):
                 outputs[place] = tuple(raw[number] for raw in raws)
         return outputs

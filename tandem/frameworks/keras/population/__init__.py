@@ -6,7 +6,7 @@ only; a graph serves every batch of the same structure.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from tandem.datasets.source import Rows
 from tandem.frameworks.keras.losses import SAMPLE_LOSSES, sample_metrics
-from tandem.frameworks.keras.population.layers import Noise, StackedNetwork, member_numbers
+from tandem.frameworks.keras.population.layers import Noise, StackedNetwork, member_numbers, pad_rows
 from tandem.frameworks.keras.population.optimizers import OPTIMIZERS, Step, optimizer_numbers, slot_names
 from tandem.losses import LOSSES
 from tandem.models import Architecture, parameter_names, penalties
@@ -25,7 +25,6 @@ from tandem.population.stack import Stack, family
 STACK_COSTS = StackCosts(
     program=1.2, step=9e-6, rate=8e10, stack_program=1.0, stack_step=6e-5, stack_rate=4.5e10, member=7e-6
 )
-_PREDICTED_NUMBERS = 4_000_000  # of the widest layer's outputs at a time
 _PROGRAMS: dict[Hashable, _Program] = {}  # by structure
 
 
@@ -124,8 +123,7 @@ class KerasPopulation:
             for name, array in given.items()
         }
         numbers = {name: tf.gather(array, chosen) for name, array in self._numbers.items()}
-        widest = max(layer.output_shape[-1] for layer in self._stack.padded.layers)
-        at_once = max(1, _PREDICTED_NUMBERS // (widest * len(positions)))
+        at_once = self._stack.predicted_rows
         parts = []
         for start in range(0, len(features), at_once):
             inputs = self._stack.padded.inputs(np.asarray(features[start : start + at_once]))
@@ -200,9 +198,9 @@ class _Program:
         self._slot_names = slot_names(declared)
         self._trainable = [name for name, parameter in parameter_names(stack.padded) if parameter.trainable]
         self.slots = {f"{slot}/{name}": name for slot in self._slot_names for name in self._trainable}
-        self.run = tf.function(self._run, autograph=False, reduce_retracing=True)
-        self.predict = tf.function(self._predict, autograph=False, reduce_retracing=True)
-        self.gradients = tf.function(self._gradients, autograph=False, reduce_retracing=True)
+        self.run = _Traced(self._run)
+        self.predict = _Traced(self._predict)
+        self.gradients = _Traced(self._gradients)
 
     def _predict(self, arrays: dict[str, Any], numbers: dict[str, Any], inputs: list[Any]) -> list[Any]:
         taken = [_for_each(part, arrays) for part in inputs]
@@ -256,13 +254,14 @@ class _Program:
         leaves = {name: arrays[name] for name in self._trainable}
         given = {**arrays, **numbers}
         rows = tf.shape(targets)[1]
-        flat = tf.reshape(targets, [-1])
+        count = tf.size(targets)
+        flat = pad_rows(tf.reshape(targets, [-1]))
         with tf.GradientTape() as tape:
             tape.watch(leaves)
             raws = self._network.forward(given, inputs, noise)
             sample_losses = SAMPLE_LOSSES[architecture.loss]
             losses = sum(
-                head.weight * sample_losses(_flat(raw, head.layer.output_shape[-1]), flat, architecture.output)
+                head.weight * sample_losses(_flat(raw, head.layer.output_shape[-1]), flat, architecture.output)[:count]
                 for head, raw in zip(architecture.heads, raws, strict=True)
             )
             total = tf.reduce_sum(losses)
@@ -270,7 +269,7 @@ class _Program:
                 total /= tf.cast(rows, total.dtype)
         # The sum over the members has each one's own gradient.
         gradients = tape.gradient(total, leaves, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        metrics = sample_metrics(architecture, _flat(raws[0], architecture.output_units), flat)
+        metrics = sample_metrics(architecture, _flat(raws[0], architecture.output_units), flat)[:count]
         loss, value = (tf.reduce_sum(tf.reshape(each, tf.shape(targets)), 1) for each in (losses, metrics))
         return {name: given[name] for name in arrays}, gradients, loss, value
 
@@ -306,5 +305,24 @@ def _for_each(rows: Any, arrays: dict[str, Any]) -> Any:
     return tf.broadcast_to(rows, tf.concat([members, tf.shape(rows)], 0))
 
 
+class _Traced:
+    """A function as a graph for arrays of any sizes.
+
+    A graph made for certain sizes is rewritten with them in mind, and rounds otherwise than one made for others.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = tf.function(function, autograph=False)
+        self._graphs: dict[Hashable, Any] = {}
+
+    def __call__(self, *given: Any) -> Any:
+        flat = tf.nest.flatten(given)
+        key = tuple(tuple(sorted(part)) if isinstance(part, dict) else () for part in given)
+        if key not in self._graphs:
+            specs = [tf.TensorSpec([None] * len(one.shape), one.dtype) for one in flat]
+            self._graphs[key] = self._function.get_concrete_function(*tf.nest.pack_sequence_as(given, specs))
+        return self._graphs[key](*given)
+
+
 def _flat(raw: Any, units: int) -> Any:
-    return tf.reshape(raw, [-1, units])
+    return pad_rows(tf.reshape(raw, [-1, units]))

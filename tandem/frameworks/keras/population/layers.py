@@ -18,6 +18,7 @@ Apply = Callable[[Arrays, Any, "Noise | None"], Any]
 
 # Momentum, epsilon and whether the running variance is the unbiased one: Keras's constants, and PyTorch's.
 _BATCH_NORMALIZATION = {False: (0.01, 1e-3, False), True: (0.1, 1e-5, True)}
+_TINY = 1e-30
 _LAYER_NORMALIZATION = {False: 1e-3, True: 1e-5}
 # What alpha dropout sets a unit to (Klambauer et al., 2017): -λα of selu.
 _ALPHA = -1.0507009873554804934193349852946 * 1.6732632423543772848170429916717
@@ -59,10 +60,43 @@ def member_numbers(stack: Stack) -> dict[str, Any]:
         if mask is not None:
             found[f"{layer.name}/mask"] = mask[:, None]
         if "rate" in layer.settings:
-            found[f"{layer.name}/rate"] = stack.per_member(layer.name, "rate")[:, None, None]
+            rate = stack.per_member(layer.name, "rate")[:, None, None]
+            alpha = layer.kind == "alpha_dropout"
+            scale = ((1 - rate) * (1 + rate * _ALPHA**2)) ** -0.5 if alpha else 1 / (1 - rate)
+            found |= {f"{layer.name}/rate": rate, f"{layer.name}/scale": scale}
+            if alpha:
+                found[f"{layer.name}/shift"] = -scale * _ALPHA * rate
         if layer.kind == "layer_normalization":
             found[f"{layer.name}/units"] = stack.units(layer.name).astype(float)[:, None, None]
     return found
+
+
+def pad_rows(values: Any) -> Any:
+    """Append zeros to an array's first axis until it is a multiple of 16 long.
+
+    TensorFlow computes some functions (exp, log, sigmoid, powers) up to 16 numbers at a time, and what is left over at
+    an array's end one by one, by formulas that round otherwise. What a member learns would then depend on how many
+    members are beside it.
+    """
+    more = -tf.shape(values)[0] % 16
+    return tf.pad(values, [[0, more]] + [[0, 0]] * (values.shape.rank - 1))
+
+
+def root(values: Any) -> Any:
+    """Return the root of positive numbers, to be divided by.
+
+    TensorFlow rewrites a division by a bare root as a product with rsqrt, which is one of the functions that
+    :func:`pad_rows` tells of.
+    """
+    return tf.maximum(tf.sqrt(values), values.dtype.as_numpy_dtype(_TINY))
+
+
+@tf.custom_gradient
+def inverse_root(values: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """Return 1 / √x; its gradient is a product, as the gradient of a root rounds by where in the array a number is."""
+    flat = 1 / root(pad_rows(tf.reshape(values, [-1])))
+    output = tf.reshape(flat[: tf.size(values)], tf.shape(values))
+    return output, lambda gradient: -0.5 * gradient * output * output * output
 
 
 class StackedNetwork:
@@ -172,8 +206,8 @@ class _Maker:
         def apply(arrays: Arrays, values: Any, noise: Noise | None) -> Any:
             if noise is None:
                 return values
-            rate = arrays[f"{layer.name}/rate"]
-            return values * tf.cast(noise.uniform(values) >= rate, values.dtype) / (1 - rate)
+            kept = tf.cast(noise.uniform(values) >= arrays[f"{layer.name}/rate"], values.dtype)
+            return values * (kept * arrays[f"{layer.name}/scale"])
 
         return apply
 
@@ -181,10 +215,9 @@ class _Maker:
         def apply(arrays: Arrays, values: Any, noise: Noise | None) -> Any:
             if noise is None:
                 return values
-            rate = arrays[f"{layer.name}/rate"]
-            scale = ((1 - rate) * (1 + rate * _ALPHA**2)) ** -0.5
+            rate, scale, shift = (arrays[f"{layer.name}/{name}"] for name in ("rate", "scale", "shift"))
             kept = tf.where(noise.uniform(values) >= rate, values, tf.constant(_ALPHA, values.dtype))
-            return kept * scale - scale * _ALPHA * rate
+            return kept * scale + shift
 
         return apply
 
@@ -204,7 +237,7 @@ class _Maker:
                 kept = variance[:, 0] * (rows / tf.maximum(rows - 1, 1) if unbiased else 1)
                 arrays[f"{name}/moving_mean"] = running_mean + (mean[:, 0] - running_mean) * momentum
                 arrays[f"{name}/moving_variance"] = running_variance + (kept - running_variance) * momentum
-            return (values - mean) * tf.math.rsqrt(variance + epsilon) * scale + shift
+            return (values - mean) * inverse_root(variance + epsilon) * scale + shift
 
         return apply
 
@@ -214,10 +247,11 @@ class _Maker:
         def apply(arrays: Arrays, values: Any, _noise: Noise | None) -> Any:
             scale, shift = arrays[f"{layer.name}/gamma"][:, None], arrays[f"{layer.name}/beta"][:, None]
             units = arrays[f"{layer.name}/units"]
-            own = tf.cast(tf.range(tf.shape(values)[-1]), values.dtype) < units
-            centred = (values - tf.reduce_sum(values, -1, keepdims=True) / units) * tf.cast(own, values.dtype)
+            own = tf.cast(tf.cast(tf.range(tf.shape(values)[-1]), values.dtype) < units, values.dtype)
+            values *= own  # so that padding is given no gradient
+            centred = (values - tf.reduce_sum(values, -1, keepdims=True) / units) * own
             variance = tf.reduce_sum(tf.square(centred), -1, keepdims=True) / units
-            return centred * tf.math.rsqrt(variance + epsilon) * scale + shift
+            return centred * inverse_root(variance + epsilon) * scale + shift
 
         return apply
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tandem.frameworks.keras.population.layers import pad_rows, root
 from tandem.models import Constants
 from tandem.optimizers import AnyOptimizer
 
@@ -70,21 +71,22 @@ class Step:
         mean = slots["mean"] + (gradient - slots["mean"]) * first
         square = slots["square"] + (tf.square(gradient) - slots["square"]) * second
         correction_1, correction_2 = (
-            1 - tf.pow(self._numbers[f"{name}_rounded"], self._count) for name in ("beta_1", "beta_2")
+            1 - tf.pow(pad_rows(self._numbers[f"{name}_rounded"]), self._count)[: tf.shape(array)[0]]
+            for name in ("beta_1", "beta_2")
         )
         if self._of_torch:
-            rate, root = self._rates / correction_1, tf.sqrt(square) / self._shaped(tf.sqrt(correction_2), array)
+            rate, spread = self._rates / correction_1, tf.sqrt(square) / self._shaped(root(correction_2), array)
         else:
-            rate, root = self._rates * tf.sqrt(correction_2) / correction_1, tf.sqrt(square)
+            rate, spread = self._rates * tf.sqrt(correction_2) / correction_1, tf.sqrt(square)
         epsilon = _TORCH_EPSILON if self._of_torch else _KERAS_EPSILON
-        return array - mean / (root + epsilon) * self._shaped(rate, array), {"mean": mean, "square": square}
+        return array - mean / (spread + epsilon) * self._shaped(rate, array), {"mean": mean, "square": square}
 
     def rmsprop(self, array: Any, gradient: Any, slots: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
         """V ← ρ v + (1 - ρ) g²; w ← w - η g / √(v + ε) (Keras), or / (√v + ε) (PyTorch)."""
         rate, rho = self._shaped(self._rates, array), self._shaped(self._numbers["rho"], array)
         square = slots["square"] * rho + tf.square(gradient) * (1 - rho)
-        root = tf.sqrt(square) + _TORCH_EPSILON if self._of_torch else tf.sqrt(square + _KERAS_EPSILON)
-        return array - rate * gradient / root, {"square": square}
+        divisor = tf.sqrt(square) + _TORCH_EPSILON if self._of_torch else root(square + _KERAS_EPSILON)
+        return array - rate * gradient / divisor, {"square": square}
 
 
 OPTIMIZERS: Mapping[str, Callable[..., tuple[Any, dict[str, Any]]]] = {

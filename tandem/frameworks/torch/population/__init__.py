@@ -24,7 +24,6 @@ STACK_COSTS = StackCosts(
     program=0.01, step=1.5e-4, rate=5.5e10, stack_program=0.01, stack_step=1e-4, stack_rate=4.5e10, member=6e-6
 )
 _GATHERED_NUMBERS = 4_000_000  # of features that are laid out in the order of the steps at a time
-_PREDICTED_NUMBERS = 4_000_000  # of the widest layer's outputs at a time
 
 
 def populate(stack: Stack, rows: Sequence[Rows], dtype: str = "float32") -> TorchPopulation:
@@ -125,8 +124,7 @@ class TorchPopulation:
         else:
             arrays = {name: self._numbers(array) for name, array in weights.items()}
         network = StackedNetwork(stack, self._constants, self._device, self._dtype)
-        widest = max(layer.output_shape[-1] for layer in self._architecture.layers)
-        at_once = max(1, _PREDICTED_NUMBERS // (widest * len(stack)))
+        at_once = self._stack.predicted_rows
         parts = []
         with torch.no_grad():
             for start in range(0, len(features), at_once):

@@ -68,7 +68,7 @@ class DenseStep:
         self._masks = {
             name: torch.from_numpy(mask)[:, None].to(first.device, first.dtype)
             for name, mask in masks.items()
-            if mask is not None
+            if mask is not None and not mask.all()
         }
         self._values = [first.new_empty(len(stack), rows, layer.output_shape[-1]) for layer in self._body]
         self._arriving = [torch.empty_like(values) for values in self._values]

@@ -88,7 +88,7 @@ class _Maker:
         """Return the function, followed by the mask of what padding would change."""
         apply: Apply = getattr(self, f"_{layer.kind}")(layer)
         mask = self._stack.mask(layer.name)
-        if mask is None:
+        if mask is None or mask.all():
             return apply
         own = torch.from_numpy(mask).to(self._device)[:, None]
         if layer.settings.get("function") == "softmax":
@@ -184,6 +184,7 @@ class _Maker:
 
         def apply(arrays: Arrays, values: Tensor, _noise: Noise | None) -> Tensor:
             scale, shift = arrays[f"{layer.name}/gamma"][:, None], arrays[f"{layer.name}/beta"][:, None]
+            values = values * own  # so that padding is given no gradient
             centred = (values - values.sum(-1, keepdim=True) / units) * own
             variance = centred.square().sum(-1, keepdim=True) / units
             return centred * torch.rsqrt(variance + epsilon) * scale + shift

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,10 @@ class Stepper(ABC):
         found = np.array([float(getattr(one, setting)) for one in self._declared])
         like = next(iter(self._arrays.values()))
         return torch.from_numpy(found.astype(np.float32) if rounded else found).to(like.device, torch.float64)
+
+    def constants_of(self, values: Iterable[float]) -> Tensor:
+        """Return numbers of each member as an array (members,)."""
+        return torch.tensor(list(values), dtype=torch.float64, device=next(iter(self._arrays.values())).device)
 
     def step(self, gradients: Mapping[str, Tensor], rates: Tensor) -> None:
         """Move every array.
@@ -116,12 +120,12 @@ class AdamStepper(Stepper):
     def __init__(self, declared: Sequence[Any], of_keras: bool, arrays: Mapping[str, Tensor]) -> None:
         super().__init__(declared, of_keras, arrays)
         self._betas = self.constant("beta_1"), self.constant("beta_2")
-        self._powers = tuple(self.constant(name, rounded=of_keras) for name in ("beta_1", "beta_2"))
+        self._powers = [tuple(self.constant(name, rounded=of_keras).tolist()) for name in ("beta_1", "beta_2")]
 
     def move(self, names: Sequence[str], gradients: Mapping[str, Tensor], rates: _Shaped) -> None:
         """Move arrays of one rank."""
         first, second = (rates(1 - beta) for beta in self._betas)
-        correction_1, correction_2 = (1 - power**self.steps for power in self._powers)
+        correction_1, correction_2 = (1 - self._to_the_steps(power) for power in self._powers)
         if self._of_keras:
             rate, divisor, epsilon = rates(rates.rates * correction_2.sqrt() / correction_1), None, _KERAS_EPSILON
         else:
@@ -132,6 +136,11 @@ class AdamStepper(Stepper):
             square = self.slots[f"square/{name}"].lerp_(gradient.square(), second.expand_as(gradient))
             root = square.sqrt() if divisor is None else square.sqrt().div_(divisor)
             self._arrays[name].sub_(mean.div(root.add_(epsilon)).mul_(rate))
+
+    def _to_the_steps(self, powers: tuple[float, ...]) -> Tensor:
+        """Return numbers to the power of the steps taken, one by one: as tensors they would round by their place."""
+        distinct = {power: power**self.steps for power in set(powers)}
+        return self.constants_of(distinct[power] for power in powers)
 
 
 class RmsPropStepper(Stepper):

@@ -270,37 +270,38 @@ def select_suite(params: Params, name: str, path: Path) -> bool:
     """
     if name not in params.suites:
         raise ParameterError(f"suite '{name}' is not declared under suites in {path}; {suggest(name, params.suites)}")
-    return _write_suite(params, {key: list(getattr(params.suites[name], key)) for key in Suite.model_fields}, path)
+    chosen = {key: list(getattr(params.suites[name], key)) for key in Suite.model_fields}
+    old = path.read_bytes().decode("utf-8")
+    new = _with_suite(params, chosen, old, path)
+    if new != old:
+        write_text(path, new)
+    return new != old
 
 
-def add_search(params: Params, name: str, path: Path) -> bool:
-    """Add a search to ``suite`` in params.yaml; return whether it was not in there.
+def with_search(params: Params, name: str, path: Path) -> str:
+    """Return the text of params.yaml with a search in ``suite``; as it is where it is in there.
 
     Raises:
         ParameterError: there is no such search, or ``suite`` shares a list with other keys (a YAML anchor).
-        StorageError: params.yaml could not be written.
     """
     if name not in params.searches:
         known = suggest(name, params.searches) if params.searches else "none is declared"
         raise ParameterError(f"search '{name}' is not declared under searches in {path}; {known}")
+    text = path.read_bytes().decode("utf-8")
     if name in params.suite.searches:
-        return False
-    return _write_suite(params, {"searches": [*params.suite.searches, name]}, path)
+        return text
+    return _with_suite(params, {"searches": [*params.suite.searches, name]}, text, path)
 
 
-def _write_suite(params: Params, wanted: Mapping[str, list[str]], path: Path) -> bool:
-    """Give lists of ``suite`` other entries; return whether that changed the file."""
-    changed = {key: names for key, names in wanted.items() if names != list(getattr(params.suite, key))}
-    if not changed:
-        return False
-    old = path.read_bytes().decode("utf-8")
+def _with_suite(params: Params, wanted: Mapping[str, list[str]], old: str, path: Path) -> str:
+    """Return the text of params.yaml with other entries in lists of ``suite``."""
     with contextlib.suppress(YAMLError):  # an alias that has lost its anchor
         text = old
-        for key, names in changed.items():
-            text = _with_list(text, key, names)
+        for key, names in wanted.items():
+            if names != list(getattr(params.suite, key)):
+                text = _with_list(text, key, names)
         if _without_suite(text) == _without_suite(old):
-            write_text(path, text)
-            return True
+            return text
     raise ParameterError(
         f"{path}: suite shares a list with other keys by an anchor (& or *); write the list out and try again"
     )

@@ -49,7 +49,7 @@ SEARCHES = """\
     strategy: grid
     space:
       training.batch_size: {choices: [10, 20, 40]}
-    metric: mse
+    metric: log_loss
     epochs: 3
     frameworks: [torch]
 """

@@ -39,13 +39,15 @@ def main(arguments: list[str]) -> None:
     from tandem.searches.alone import AloneEvaluator
     from tandem.searches.folds import load_folds
     from tandem.searches.loop import Declaration, run_search
+    from tandem.searches.together import TogetherEvaluator
     from tandem.searches.watching import Watcher
 
-    framework = load_framework(framework_name, alone=True)
+    framework = load_framework(framework_name, alone=True, stacked=True)
     framework.set_up(experiment.training.threads)
     folds = load_folds(paths.fit(experiment.dataset), paths.scaler(experiment.dataset), search.protocol)
     declaration = Declaration(name, search, experiment, framework.NAME, folds.description)
-    evaluator = AloneEvaluator(framework, search.metric, folds)
+    alone = AloneEvaluator(framework, search.metric, folds)
+    evaluator = TogetherEvaluator(framework, search.metric, folds, search.chunk_megabytes, alone)
     watcher = Watcher(declaration, _tell)
     start_up_seconds = time.time() - _STARTED
     found = run_search(declaration, evaluator, _journal(declaration, framework), watcher.on_trial, watcher.on_epochs)

@@ -922,7 +922,10 @@ def _inconsistencies(plain: dict[str, Any]) -> Iterator[Inconsistency]:
         if isinstance(frameworks, list) and len(set(map(str, frameworks))) < len(frameworks):
             yield (*suite_place, "frameworks"), f"{frameworks} names a framework twice; remove one of the two"
         if isinstance(suite, dict) and not suite.get("experiments") and not suite.get("searches"):
-            yield (*suite_place, "experiments"), "nothing runs; name at least one experiment, or under searches a search"
+            yield (
+                (*suite_place, "experiments"),
+                "nothing runs; name at least one experiment, or under searches a search",
+            )
         yield from _unable_frameworks(suite_place, suite, experiments, good_datasets)
         yield from _unable_to_search(suite_place, suite, plain)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from tandem.optimizers import AnyOptimizer
 from tandem.population.stack import Stack
 from tandem.records import ModelSummary
 
+_STACKED = {"TF_ENABLE_ONEDNN_OPTS": "1"}
 _CONVENIENCES = ("matplotlib", "pandas", "sklearn")  # Keras imports them where they are, and works without
 
 
@@ -221,11 +223,13 @@ def framework_names() -> tuple[str, ...]:
     return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 
 
-def load_framework(name: str, *, alone: bool = False) -> Framework:
+def load_framework(name: str, *, alone: bool = False, stacked: bool = False) -> Framework:
     """Import a framework's package.
 
     Args:
         name: of the package.
+        stacked: networks are trained together (:mod:`tandem.population`). TensorFlow then multiplies stacks of
+            matrices by oneDNN, three times as fast; elsewhere it does without, whose kernels vary between machines.
         alone: the process does nothing else with the framework. The import then takes half the time: TensorFlow's
             Keras is kept from importing what it could draw or wrap, and no garbage is collected meanwhile.
 
@@ -234,5 +238,7 @@ def load_framework(name: str, *, alone: bool = False) -> Framework:
     """
     if name not in framework_names():
         raise KeyError(name)
+    if stacked:
+        os.environ |= _STACKED
     with quick_imports(_CONVENIENCES) if alone else contextlib.nullcontext():
         return cast(Framework, importlib.import_module(f"{__name__}.{name}"))

@@ -216,9 +216,11 @@ class Stack:
         return packed
 
     def unpack(self, position: int, packed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Return copies of one member's own arrays from those of all members, or of several optimiser slots."""
+        """Return copies of one member's own arrays from those of all members."""
         own = {name: parameter.shape for name, parameter in parameter_names(self.members[position].architecture)}
-        return {name: packed[name][position][tuple(slice(size) for size in shape)].copy() for name, shape in own.items()}
+        return {
+            name: packed[name][position][tuple(slice(size) for size in shape)].copy() for name, shape in own.items()
+        }
 
     def initial_weights(self) -> list[dict[str, np.ndarray]]:
         """Draw each member's initial weights, float64, as :func:`tandem.models.initial_weights` does."""

@@ -5,9 +5,12 @@ A member that stops leaves its batch, which shrinks; what it learnt does not dep
 
 from __future__ import annotations
 
+import copy
 import math
+import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -68,24 +71,43 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class FoldRows:
-    """The rows of a fold: to train on, and to watch (early stopping, best epoch), which may be empty."""
+class Left:
+    """A member that leaves its batch, because it has stopped or pauses.
 
-    train: Rows
-    watch: Rows
+    Attributes:
+        candidate: the member.
+        held: its state.
+        outputs: raw, (n, units) a head, of the weights that are kept, on the rows that score.
+        seconds: of wall time, its share of each epoch's.
+    """
+
+    candidate: Candidate
+    held: Held
+    outputs: tuple[np.ndarray, ...]
+    seconds: float
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Members that are trained at once."""
+class Fold(Protocol):
+    """The rows of a fold: to train on, to watch (early stopping, best epoch; may be empty), and to score on."""
 
-    candidates: tuple[Candidate, ...]
+    @property
+    def train(self) -> Rows:
+        """Trained on."""
+
+    @property
+    def watch(self) -> Rows:
+        """Watched; may be empty."""
+
+    @property
+    def score(self) -> Rows:
+        """Scored on."""
 
 
-OnDone = Callable[[Candidate, Held], None]
+Batch = tuple[Candidate, ...]  # trained at once
+OnLeft = Callable[[Left], None]
 
 
-def make_batches(candidates: Sequence[Candidate], folds: Sequence[FoldRows], megabytes: int) -> Iterator[Batch]:
+def make_batches(candidates: Sequence[Candidate], folds: Sequence[Fold], megabytes: int) -> Iterator[Batch]:
     """Divide candidates into batches: by family and steps taken, then so that each fits the memory allowed.
 
     Args:
@@ -101,7 +123,7 @@ def make_batches(candidates: Sequence[Candidate], folds: Sequence[FoldRows], meg
     for found in families.values():
         size = max(1, int(megabytes * 1e6 // _member_bytes(Stack.of([found[0].member]))))
         for start in range(0, len(found), size):
-            yield Batch(tuple(found[start : start + size]))
+            yield tuple(found[start : start + size])
 
 
 def _member_bytes(stack: Stack) -> float:
@@ -117,9 +139,9 @@ def _member_bytes(stack: Stack) -> float:
 def train_batch(
     framework: Framework,
     batch: Batch,
-    folds: Sequence[FoldRows],
+    folds: Sequence[Fold],
     epochs: int | None,
-    on_done: OnDone,
+    on_left: OnLeft,
     on_epochs: Callable[[int], None] | None = None,
     dtype: str = "float32",
 ) -> None:
@@ -130,11 +152,11 @@ def train_batch(
         batch: the members.
         folds: by the members' fold.
         epochs: at which all pause, however many more are declared; None: as declared.
-        on_done: told each member with its state when it leaves; its run says whether it has stopped.
+        on_left: told each member when it leaves; its run says whether it has stopped.
         on_epochs: told after each epoch how many members trained it.
         dtype: number type.
     """
-    _Group(framework, batch, folds, dtype).train(epochs, on_done, on_epochs)
+    _Group(framework, batch, folds, dtype).train(epochs, on_left, on_epochs)
 
 
 @dataclass
@@ -144,6 +166,7 @@ class _Followed:
     candidate: Candidate
     run: Run
     best: Mapping[str, np.ndarray] | None = None
+    seconds: float = 0.0
 
     @property
     def member(self) -> Member:
@@ -165,31 +188,32 @@ class _Followed:
 class _Group:
     framework: Framework
     batch: Batch
-    folds: Sequence[FoldRows]
+    folds: Sequence[Fold]
     dtype: str
     followed: list[_Followed] = field(init=False)
     stack: Stack = field(init=False)
     population: Population = field(init=False)
 
     def __post_init__(self) -> None:
-        members = [candidate.member for candidate in self.batch.candidates]
+        members = [candidate.member for candidate in self.batch]
         used = sorted({member.fold for member in members})
         self._position = {fold: position for position, fold in enumerate(used)}
         self.stack = Stack.of(members)
         self.population = self.framework.populate(self.stack, [self.folds[fold].train for fold in used], self.dtype)
-        begun = _begin(self.batch.candidates, self.folds)
+        begun = _begin(self.batch, self.folds)
         slots = {name: _packed_slot(self.stack, name, begun) for name in begun[0].slots}
         weights = self.stack.pack([held.weights for held in begun], self.dtype)
         self.population.restart(weights, slots, begun[0].steps)
         self.followed = [
             _Followed(candidate, _copied(held.run), held.best)
-            for candidate, held in zip(self.batch.candidates, begun, strict=True)
+            for candidate, held in zip(self.batch, begun, strict=True)
         ]
 
-    def train(self, epochs: int | None, on_done: OnDone, on_epochs: Callable[[int], None] | None) -> None:
+    def train(self, epochs: int | None, on_left: OnLeft, on_epochs: Callable[[int], None] | None) -> None:
         """Train epochs until nobody is left."""
-        self._let_go(epochs, on_done)
+        self._let_go(epochs, on_left)
         while self.followed:
+            began = time.perf_counter()
             losses, values = self._train_epoch()
             watched = self._watch()
             better = []
@@ -205,14 +229,18 @@ class _Group:
                 if note_epoch(run, noted, one.member.experiment.training) and one.keeps_best:
                     better.append(position)
             self._keep_best(better)
+            share = (time.perf_counter() - began) / len(self.followed)
+            for one in self.followed:
+                one.seconds += share
             if on_epochs is not None:
                 on_epochs(len(self.followed))
-            self._let_go(epochs, on_done)
+            self._let_go(epochs, on_left)
 
     def _train_epoch(self) -> tuple[np.ndarray, np.ndarray]:
         """Show every member its rows in its own order; members with the same seed and fold share one."""
         streams: dict[tuple[int, int, bool], int] = {}
-        orders, folds, of_member, rates, seeds = [], [], [], [], []
+        orders: list[np.ndarray] = []
+        folds, of_member, rates, seeds = [], [], [], []
         training = self.followed[0].member.experiment.training
         batch_size = training.batch_size
         assert isinstance(batch_size, int)  # noqa: S101  (auto is trained alone)
@@ -222,9 +250,7 @@ class _Group:
             if key not in streams:
                 streams[key] = len(orders)
                 rows = len(self.folds[member.fold].train)
-                orders.append(
-                    epoch_order(rows, declared.repeat, member.seed, one.run.epoch, shuffle=declared.shuffle)
-                )
+                orders.append(epoch_order(rows, declared.repeat, member.seed, one.run.epoch, shuffle=declared.shuffle))
                 folds.append(self._position[member.fold])
             of_member.append(streams[key])
             steps = math.ceil(len(orders[0]) / batch_size)
@@ -246,7 +272,7 @@ class _Group:
         for position, one in enumerate(self.followed):
             if one.watches and len(self.folds[one.member.fold].watch):
                 by_fold.setdefault(one.member.fold, []).append(position)
-        found = {}
+        found: dict[int, float] = {}
         for fold, positions in by_fold.items():
             rows = self.folds[fold].watch
             outputs = self.population.predict(positions, rows.features)
@@ -262,7 +288,7 @@ class _Group:
         for place, position in enumerate(positions):
             self.followed[position].best = part.unpack(place, weights)
 
-    def _let_go(self, epochs: int | None, on_done: OnDone) -> None:
+    def _let_go(self, epochs: int | None, on_left: OnLeft) -> None:
         """Hand over those that have stopped or pause, and go on with the rest."""
         for one in self.followed:
             if not one.run.stopped and one.run.epoch >= one.member.experiment.training.epochs:
@@ -276,16 +302,46 @@ class _Group:
             return
         weights, slots, steps = self.population.arrays(gone)
         part = self.stack.keep(gone)
-        for place, position in enumerate(gone):
+        helds = [
+            Held(
+                self.followed[position].run,
+                part.unpack(place, weights),
+                _own_slots(part, place, slots),
+                steps,
+                self.followed[position].best,
+            )
+            for place, position in enumerate(gone)
+        ]
+        kept = [kept_weights(self.followed[position].member, held) for position, held in zip(gone, helds, strict=True)]
+        outputs = self._score(gone, kept)
+        for position, held, scored in zip(gone, helds, outputs, strict=True):
             one = self.followed[position]
-            own = part.unpack(place, weights)
-            held = Held(one.run, own, _own_slots(part, place, slots), steps, one.best)
-            on_done(one.candidate, held)
+            on_left(Left(one.candidate, held, scored, one.seconds))
         stay = [position for position in range(len(self.followed)) if position not in set(gone)]
         self.followed = [self.followed[position] for position in stay]
         if stay:
             self.stack = self.stack.keep(stay)
             self.population.keep(stay)
+
+    def _score(
+        self, positions: Sequence[int], weights: Sequence[Mapping[str, np.ndarray]]
+    ) -> list[tuple[np.ndarray, ...]]:
+        """Return each head's raw outputs of some members, with these weights, on the rows that score."""
+        outputs: list[tuple[np.ndarray, ...]] = [()] * len(positions)
+        for fold in sorted({self.followed[position].member.fold for position in positions}):
+            places = [place for place, position in enumerate(positions) if self.followed[position].member.fold == fold]
+            chosen = [positions[place] for place in places]
+            packed = self.stack.keep(chosen).pack([weights[place] for place in places], self.dtype)
+            raws = self.population.predict(chosen, self.folds[fold].score.features, packed)
+            for number, place in enumerate(places):
+                outputs[place] = tuple(raw[number] for raw in raws)
+        return outputs
+
+
+def kept_weights(member: Member, held: Held) -> Mapping[str, np.ndarray]:
+    """Return the weights that a member keeps: of its last epoch, or of its best if so declared."""
+    best = member.experiment.training.checkpoint == "best"
+    return held.best if best and held.best is not None else held.weights
 
 
 def mean_losses(architecture: Architecture, outputs: Sequence[np.ndarray], targets: np.ndarray) -> np.ndarray:
@@ -307,7 +363,7 @@ def mean_losses(architecture: Architecture, outputs: Sequence[np.ndarray], targe
     return total
 
 
-def _begin(candidates: Sequence[Candidate], folds: Sequence[FoldRows]) -> list[Held]:
+def _begin(candidates: Sequence[Candidate], folds: Sequence[Fold]) -> list[Held]:
     """Return where each candidate goes on, or begins."""
     drawn: dict[Hashable, Mapping[str, np.ndarray]] = {}
     found = []
@@ -333,7 +389,7 @@ def _shapes(architecture: Architecture) -> Hashable:
 
 
 def _copied(run: Run) -> Run:
-    return Run(**{name: value.copy() if isinstance(value, list | dict) else value for name, value in vars(run).items()})
+    return copy.deepcopy(run)
 
 
 def _packed_slot(stack: Stack, name: str, begun: Sequence[Held]) -> np.ndarray:

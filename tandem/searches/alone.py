@@ -61,7 +61,7 @@ class AloneEvaluator:
         if held.ended is not None:
             return held.ended
         data, reached = self._data.load(fold), held.epochs
-        experiment = _with_epochs(setting.experiment, epochs)
+        experiment = with_epochs(setting.experiment, epochs)
         architecture = experiment.architecture(self._data.description)
         fit = FitData(data.train, data.watch, self._data.description)
         session = Session(self._framework, architecture, experiment, fit)
@@ -88,7 +88,8 @@ class AloneEvaluator:
         return value if math.isfinite(value) else None
 
 
-def _with_epochs(experiment: Experiment, epochs: int) -> Experiment:
+def with_epochs(experiment: Experiment, epochs: int) -> Experiment:
+    """Return an experiment of one replicate with so many epochs."""
     training = experiment.training.model_copy(update={"epochs": epochs, "replicates": 1})
     return experiment.model_copy(update={"training": training})
 

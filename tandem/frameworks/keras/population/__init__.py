@@ -206,7 +206,7 @@ class _Program:
         first: Any,
         steps: Any,
     ) -> tuple[dict[str, Any], dict[str, Any], Any, Any]:
-        """Take a step for each row of ``batches`` (steps, streams, n); return arrays, slots, sums of losses and metrics."""
+        """Take a step for each row of ``batches`` (steps, streams, n); return arrays, slots, and sums as they go."""
         members = tf.shape(shared["streams"])
         zeros = tf.zeros(members, next(iter(arrays.values())).dtype)
 
@@ -229,7 +229,7 @@ class _Program:
     def _differentiate(
         self, arrays: dict[str, Any], numbers: dict[str, Any], inputs: list[Any], targets: Any, noise: Noise
     ) -> tuple[dict[str, Any], dict[str, Any], Any, Any]:
-        """Return the arrays (running statistics renewed), gradients, and sums of losses and metrics, (members,) each."""
+        """Return the arrays (running statistics renewed), gradients, and sums of losses and metrics (members,)."""
         architecture = self._architecture
         leaves = {name: arrays[name] for name in self._trainable}
         given = {**arrays, **numbers}
@@ -238,8 +238,9 @@ class _Program:
         with tf.GradientTape() as tape:
             tape.watch(leaves)
             raws = self._network.forward(given, inputs, noise)
+            sample_losses = SAMPLE_LOSSES[architecture.loss]
             losses = sum(
-                head.weight * SAMPLE_LOSSES[architecture.loss](_flat(raw, head.layer.output_shape[-1]), flat, architecture.output)
+                head.weight * sample_losses(_flat(raw, head.layer.output_shape[-1]), flat, architecture.output)
                 for head, raw in zip(architecture.heads, raws, strict=True)
             )
             total = tf.reduce_sum(losses)

@@ -155,7 +155,8 @@ class _Maker:
     def _normalization(self, layer: Layer) -> Apply:
         def apply(arrays: Arrays, values: Any, _noise: Noise | None) -> Any:
             mean, variance = (
-                tf.reshape(arrays[f"{layer.name}/{name}"], [tf.shape(values)[0], 1, -1]) for name in ("mean", "variance")
+                tf.reshape(arrays[f"{layer.name}/{name}"], [tf.shape(values)[0], 1, -1])
+                for name in ("mean", "variance")
             )
             return (values - mean) / tf.maximum(tf.sqrt(variance), EPSILON)
 

@@ -97,7 +97,9 @@ class TorchPopulation:
                 for head in self._architecture.heads
             ]
             for position in range(len(batches)):
-                taken = [part[position] if chosen is None else part[position].index_select(0, chosen) for part in inputs]
+                taken = [
+                    part[position] if chosen is None else part[position].index_select(0, chosen) for part in inputs
+                ]
                 wanted = targets[position] if chosen is None else targets[position].index_select(0, chosen)
                 self._step(taken, wanted, [raw[position] for raw in outputs], rates[step], noise)
                 step += 1
@@ -146,9 +148,7 @@ class TorchPopulation:
         self._fused = self._plain and descends and self._norms is None and not self._penalties
         self._passes: dict[int, DenseStep] = {}
 
-    def _step(
-        self, inputs: list[Tensor], targets: Tensor, outputs: list[Tensor], rates: Tensor, noise: Noise
-    ) -> None:
+    def _step(self, inputs: list[Tensor], targets: Tensor, outputs: list[Tensor], rates: Tensor, noise: Noise) -> None:
         """Take a step; fill ``outputs`` with the heads' raw outputs before it."""
         if self._plain:
             rows = targets.shape[1]
@@ -203,10 +203,11 @@ class TorchPopulation:
         """Return the sums of losses and metrics of each member, (2, members), over some steps."""
         steps, members, rows = targets.shape
         flat = targets.flatten()
-        losses = sum(
+        of_heads = [
             head.weight * sample_losses(self._architecture, raw.flatten(0, 2), flat).double()
             for head, raw in zip(self._architecture.heads, outputs, strict=True)
-        )
+        ]
+        losses = torch.stack(of_heads).sum(0)
         metrics = sample_metrics(self._architecture, outputs[0].flatten(0, 2), flat).double()
         return np.stack([each.view(steps, members, rows).sum((0, 2)).cpu().numpy() for each in (losses, metrics)])
 
@@ -232,7 +233,7 @@ class _Kept:
 
 
 def _blocks(orders: np.ndarray, batch_size: int, inputs: Sequence[Tensor]) -> Iterator[np.ndarray]:
-    """Yield the rows of several steps, (steps, streams, n): as many as are gathered at once; all n of one block equal."""
+    """Yield the rows of several steps, (steps, streams, n): as many as are gathered at once, all steps of one size."""
     streams, shown = orders.shape
     numbers = sum(int(np.prod(part.shape[1:])) for part in inputs) * batch_size * streams
     at_once = max(1, _GATHERED_NUMBERS // numbers)

@@ -56,7 +56,9 @@ class DenseStep:
         self._architecture = architecture = stack.padded
         self._arrays, self._rows = arrays, rows
         self._kernels = {name.partition("/")[0]: array for name, array in arrays.items() if name.endswith("/kernel")}
-        self._biases = {name.partition("/")[0]: array[:, None] for name, array in arrays.items() if name.endswith("/bias")}
+        self._biases = {
+            name.partition("/")[0]: array[:, None] for name, array in arrays.items() if name.endswith("/bias")
+        }
         self._body = [layer for layer in architecture.body if layer.kind != "flatten"]
         first = next(iter(arrays.values()))
         self._values = [first.new_empty(len(stack), rows, layer.output_shape[-1]) for layer in self._body]

@@ -39,7 +39,9 @@ class Stepper(ABC):
 
     def __init__(self, declared: Sequence[AnyOptimizer], of_keras: bool, arrays: Mapping[str, Tensor]) -> None:
         self._declared, self._of_keras, self._arrays = declared, of_keras, arrays
-        self.slots = {f"{slot}/{name}": torch.zeros_like(array) for slot in self.names for name, array in arrays.items()}
+        self.slots = {
+            f"{slot}/{name}": torch.zeros_like(array) for slot in self.names for name, array in arrays.items()
+        }
         self.steps = 0
 
     def constant(self, setting: str, *, rounded: bool = False) -> Tensor:

@@ -1,0 +1,127 @@
+"""Training settings together: those of one structure as one batch of matrices, over all folds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from tandem import metrics
+from tandem.config import MetricName
+from tandem.frameworks import Framework
+from tandem.population.stack import Member, why_alone
+from tandem.population.training import Candidate, Held, Left, make_batches, train_batch
+from tandem.searches.alone import with_epochs
+from tandem.searches.evaluator import Evaluator, Result, Setting
+from tandem.searches.folds import FoldData, SearchFolds
+from tandem.searches.records import FoldScore
+
+_Name = tuple[int, int]  # a setting's number, and a fold
+
+
+class TogetherEvaluator:
+    """Trains settings of one structure at once, on all folds, and hands over what cannot be; an Evaluator.
+
+    Args:
+        framework: that trains; it has been set up.
+        metric: that scores.
+        folds: the rows.
+        megabytes: memory for what is trained at once.
+        alone: trains what cannot share a batch.
+    """
+
+    def __init__(
+        self, framework: Framework, metric: MetricName, folds: SearchFolds, megabytes: int, alone: Evaluator
+    ) -> None:
+        self.folds = folds.rows
+        self._framework, self._metric, self._data = framework, metric, folds
+        self._megabytes, self._alone = megabytes, alone
+        self._loaded: list[FoldData] = []
+        self._held: dict[_Name, tuple[Held, FoldScore]] = {}
+
+    def train(
+        self,
+        settings: Sequence[Setting],
+        epochs: int,
+        on_result: Callable[[Result], None],
+        on_epochs: Callable[[int], None] | None = None,
+    ) -> None:
+        """Train settings up to ``epochs`` epochs in all; see :class:`tandem.searches.evaluator.Evaluator`."""
+        members = {setting.number: self._members(setting) for setting in settings}
+        apart = [setting for setting in settings if why_alone(members[setting.number][0]) is not None]
+        lone = {setting.number for setting in apart}
+        collected = _Collected(len(self.folds), on_result)
+        candidates = []
+        for setting in settings:
+            if setting.number not in lone:
+                candidates += self._candidates(setting.number, members[setting.number], collected)
+        if candidates and not self._loaded:
+            self._loaded = [self._data.load(fold) for fold in range(len(self.folds))]
+        for batch in make_batches(candidates, self._loaded, self._megabytes):
+            train_batch(
+                self._framework, batch, self._loaded, epochs, lambda left: self._take(left, collected), on_epochs
+            )
+        if apart:
+            self._alone.train(apart, epochs, on_result, on_epochs)
+
+    def drop(self, numbers: Iterable[int]) -> None:
+        """Forget the state of settings that do not go on."""
+        numbers = list(numbers)
+        self._alone.drop(numbers)
+        for number in numbers:
+            for fold in range(len(self.folds)):
+                self._held.pop((number, fold), None)
+
+    def _members(self, setting: Setting) -> list[Member]:
+        experiment = with_epochs(setting.experiment, setting.experiment.training.epochs)
+        architecture = experiment.architecture(self._data.description)
+        return [Member(experiment, architecture, experiment.training.seed, fold) for fold in range(len(self.folds))]
+
+    def _candidates(self, number: int, members: Sequence[Member], collected: _Collected) -> list[Candidate]:
+        """Return what is to be trained of a setting; folds on which it has stopped already are done."""
+        found = []
+        for fold, member in enumerate(members):
+            held, score = self._held.get((number, fold), (None, None))
+            if held is not None and score is not None and held.run.stopped:
+                collected.add((number, fold), score, 0.0)
+            else:
+                found.append(Candidate((number, fold), member, held))
+        return found
+
+    def _take(self, left: Left, collected: _Collected) -> None:
+        name: _Name = left.candidate.name  # type: ignore[assignment]
+        run, member = left.held.run, left.candidate.member
+        best = member.experiment.training.checkpoint == "best"
+        score = FoldScore(
+            value=None if run.outcome == "diverged" else self._score(member, left.outputs),
+            epochs=run.epoch,
+            kept_epoch=run.best_epoch if best or run.outcome == "diverged" else run.epoch,
+            outcome=run.outcome,  # type: ignore[arg-type]
+        )
+        self._held[name] = left.held, score
+        collected.add(name, score, left.seconds)
+
+    def _score(self, member: Member, outputs: Sequence[np.ndarray]) -> float | None:
+        targets = self._loaded[member.fold].score.targets
+        with np.errstate(all="ignore"):  # what has diverged gives infinities, which are told as such
+            values = metrics.main_values(member.architecture, outputs)
+            value = metrics.compute(member.architecture.task, targets, values)[self._metric]
+        return value if math.isfinite(value) else None
+
+
+class _Collected:
+    """Scores of settings, each told when it is known on all folds."""
+
+    def __init__(self, folds: int, on_result: Callable[[Result], None]) -> None:
+        self._folds, self._on_result = folds, on_result
+        self._scores: dict[int, dict[int, tuple[FoldScore, float]]] = {}
+
+    def add(self, name: _Name, score: FoldScore, seconds: float) -> None:
+        """Note a setting's score on a fold."""
+        number, fold = name
+        found = self._scores.setdefault(number, {})
+        found[fold] = score, seconds
+        if len(found) == self._folds:
+            scores = tuple(found[position][0] for position in range(self._folds))
+            self._on_result(Result(number, scores, "batched", sum(seconds for _, seconds in found.values())))

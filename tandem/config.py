@@ -75,13 +75,18 @@ _ONE_BOUND = "a gate takes exactly one of: at_least, at_most"
 _NAME_RULE = "names are lower-case letters, digits and '-', and begin with a letter or digit"
 
 
+@functools.cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
 def _batch_size(value: Any) -> int | str:
     """Take a number or "auto", so that a wrong one is told once and not for each of the two."""
     if value == "auto":
         return str(value)
     if not isinstance(value, int) or isinstance(value, bool):
         raise PydanticCustomError("batch_size", "must be a whole number, or auto")
-    return TypeAdapter(BatchSize).validate_python(value)
+    return _adapter(BatchSize).validate_python(value)
 
 
 def _name_or_mapping(schema: dict[str, Any]) -> None:
@@ -924,7 +929,7 @@ def _inconsistencies(plain: dict[str, Any]) -> Iterator[Inconsistency]:
         if isinstance(suite, dict) and not suite.get("experiments") and not suite.get("searches"):
             yield (
                 (*suite_place, "experiments"),
-                "nothing runs; name at least one experiment, or under searches a search",
+                "nothing runs; name an experiment, or under searches a search",
             )
         yield from _unable_frameworks(suite_place, suite, experiments, good_datasets)
         yield from _unable_to_search(suite_place, suite, plain)
@@ -1025,7 +1030,7 @@ def _equivalence_mistakes(
 def _parsed(kind: Any, declared: Any) -> Any:
     """Return the model, or None where its own mistakes are told elsewhere."""
     try:
-        return TypeAdapter(kind).validate_json(json.dumps(declared, default=str))
+        return _adapter(kind).validate_json(json.dumps(declared, default=str))
     except ValidationError:
         return None
 

@@ -138,18 +138,29 @@ def _budget_mistakes(place: Place, search: Search, experiment: Experiment) -> To
 def _path_mistakes(place: Place, search: Search, experiment: Experiment) -> Told:
     named = search.space.get("optimizer.name")
     known = searchable_paths(experiment, (named.choices or ()) if named is not None else ())
-    leaves = [path for path in known if not any(other.startswith(f"{path}.") for other in known)]
     for path in search.space:
         here = (*place, "space", path)
         if path == "training.epochs":
             yield here, f"the epochs are not varied; write epochs: in '{place[-1]}', for all settings"
-        elif path not in known and path.startswith("training."):
-            yield here, f"'{path}' cannot be varied; allowed below training: {', '.join(TRAINING_PATHS)}"
         elif path not in known:
-            yield here, f"'{search.experiment}' has no such setting; {suggest(path, leaves)}"
+            yield here, _unknown(path, known, search.experiment)
         inside = next((other for other in search.space if other.startswith(f"{path}.")), None)
         if inside is not None:
             yield here, f"holds '{inside}', which is varied, too; vary one of the two"
+
+
+def _unknown(path: str, known: tuple[str, ...], experiment: str) -> str:
+    """Say of a path that it is none, and which there are in the same part of the experiment."""
+    root, _, below = path.partition(".")
+    if root == "training" and below.startswith("early_stopping."):
+        return f"'{experiment}' stops no training early; declare early_stopping in it"
+    if root == "training":
+        return f"'{path}' cannot be varied; allowed below training: {', '.join(TRAINING_PATHS)}"
+    leaves = [one for one in known if not any(other.startswith(f"{one}.") for other in known)]
+    near = [one for one in leaves if one.partition(".")[0] == root]
+    if near:
+        return f"'{experiment}' has no such setting; {suggest(path, near)}"
+    return f"'{path}' cannot be varied; allowed: loss, and what stands below model, optimizer and training"
 
 
 def _condition_mistakes(place: Place, search: Search) -> Told:

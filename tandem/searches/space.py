@@ -10,13 +10,16 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
+from tandem.columns import ColumnEntry
 from tandem.config import TRAINING_PATHS, Experiment, Search, SearchedValues, setting_mistakes
-from tandem.models import LayerEntry
+from tandem.models import LayerEntry, ModelDeclaration
 from tandem.optimizers import AnyOptimizer
 from tandem.records import Description
 from tandem.searches.records import SearchedParameter
 
 Values = dict[str, Any]
+# What is one of several kinds: the others cannot be set beside it.
+_ONE_OF = (LayerEntry, ModelDeclaration, ColumnEntry)
 _ROOTS = ("model", "optimizer", "loss", "training")
 
 
@@ -202,11 +205,10 @@ def searchable_paths(experiment: Experiment, optimizers: Iterable[Any] = ()) -> 
 
 def _paths(node: Any, path: str) -> Iterator[str]:
     yield path
-    if isinstance(node, LayerEntry):
-        yield from _paths(getattr(node, node.kind), f"{path}.{node.kind}")
-    elif isinstance(node, BaseModel):
+    if isinstance(node, BaseModel):
         for name in type(node).model_fields:
-            yield from _paths(getattr(node, name), f"{path}.{name}")
+            if not isinstance(node, _ONE_OF) or getattr(node, name) is not None:
+                yield from _paths(getattr(node, name), f"{path}.{name}")
     elif isinstance(node, list | tuple):
         for position, item in enumerate(node):
             yield from _paths(item, f"{path}.{position}")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_search import LISTS, RANGES, UNITS, FakeEvaluator, declare
+from fake_search import LISTS, MOMENTUM, OPTIMIZER, RANGES, UNITS, FakeEvaluator, declare
 
 from tandem.searches.journal import TRIALS_FILE
 from tandem.searches.loop import Found, run_search
@@ -88,7 +88,8 @@ def test_the_order_of_results_does_not_count(strategy, tmp_path):
 
 
 def test_diverging_and_invalid_settings_are_trials(strategy, tmp_path):
-    changes = {"space": {**RANGES, UNITS: {"choices": [4, 7]}}} if strategy != "grid" else {}
+    some = {UNITS: {"choices": [4, 7]}, OPTIMIZER: {"choices": ["sgd"]}, MOMENTUM: {"choices": [0.0, 0.5]}}
+    changes = {"space": {**RANGES, **some}} if strategy != "grid" else {}
     record = search(tmp_path, strategy, **changes).record
     states = {state: [trial for trial in record.trials if trial.state == state] for state in ("diverged", "invalid")}
     assert {trial.parameters[UNITS] for trial in states["diverged"]} == {7}
@@ -105,13 +106,13 @@ def test_diverging_and_invalid_settings_are_trials(strategy, tmp_path):
 
 
 def test_what_is_maximised_is_the_highest(strategy, tmp_path):
-    record = search(tmp_path, strategy, FakeEvaluator(lambda experiment, epochs: epochs / 10), metric="r2").record
+    record = search(tmp_path, strategy, FakeEvaluator(lambda _, epochs: epochs / 10), metric="r2").record
     finished = [trial for trial in record.trials if trial.state == "finished"]
     assert record.higher_is_better
     assert record.best == finished[0].number  # all are equal: the first
 
 
-@pytest.mark.parametrize("stop_after", [0, 1, 8, 13, 21])
+@pytest.mark.parametrize("stop_after", [0, 1, 13])
 def test_a_search_that_was_stopped_goes_on_as_if_nothing_had_happened(strategy, stop_after, tmp_path):
     whole = search(tmp_path / "whole", strategy)
     with pytest.raises(KeyboardInterrupt):

@@ -127,7 +127,7 @@ SINGLE = [
      "did you mean 'first-n'?"),
     # suites
     ("[digits-mlp, coffee]", "[]",
-     "2: suite.experiments: nothing runs; name at least one experiment, or under searches a search"),
+     "2: suite.experiments: nothing runs; name an experiment, or under searches a search"),
     ("[keras, torch]", "[]", "3: suite.frameworks: []: must have at least 1 entry"),
     ("[digits-mlp, coffee]", "[coffee, coffee]",
      "2: suite.experiments[1]: 'coffee' stands twice; remove one of the two"),

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from tandem.searches.records import SearchedParameter, Trial
 from tandem.searches.space import Values, bounds, grid_values, setting_key
-from tandem.searches.strategies.policy import Policy, Sample
+from tandem.searches.strategies.policy import Drawing, Policy, Sample
 from tandem.searches.strategies.strategy import Circumstances, Settings, Strategy, derived_seed
 
 _REDRAWS = 20  # for each new setting, on average, before the space counts as exhausted
@@ -19,10 +19,8 @@ class Declaration(Settings):
     """A recurrent controller (Zoph and Le, 2017), trained by REINFORCE (Williams, 1992)."""
 
     units: int = Field(default=32, ge=1, le=1_000, description="Width of the controller's LSTM.")
-    learning_rate: float = Field(default=0.02, gt=0, le=1, description="Of Adam, which trains the controller.")
-    entropy: float = Field(
-        default=0.02, ge=0, le=10, description="Weight of the entropy: more keeps it curious longer."
-    )
+    learning_rate: float = Field(default=0.05, gt=0, le=1, description="Of Adam, which trains the controller.")
+    entropy: float = Field(default=0.1, ge=0, le=10, description="Weight of the entropy: more keeps it curious longer.")
     decay: float = Field(default=0.8, ge=0, lt=1, description="Of the moving mean that rewards are compared with.")
     levels: int = Field(default=10, ge=2, le=1_000, description="Values that a range of numbers is cut into.")
 
@@ -77,23 +75,28 @@ class Controller(Strategy[Declaration]):
         earlier = {setting_key(trial.parameters) for trial in history}
         return [values for values, _, is_new in self._emit(batch, count, earlier) if is_new]
 
-    def _emit(self, batch: int, count: int, earlier: set[str]) -> Iterator[tuple[Values, Sample, bool]]:
-        """Yield settings with whether they are new, until ``count`` are."""
+    def _emit(self, batch: int, count: int, earlier: set[str]) -> Iterator[tuple[Values, Sample | None, bool]]:
+        """Yield settings with what was emitted and whether they are new, until ``count`` are.
+
+        Where the controller is so sure of itself that it repeats settings, uniform draws fill the batch: nothing is
+        emitted by them, and it does not learn from them.
+        """
         generator = np.random.Generator(np.random.PCG64([self.circumstances.seed, batch]))
-        known = set(earlier)
-        for _ in range(_REDRAWS * self.batch_size(batch)):
+        known, most = set(earlier), _REDRAWS * self.batch_size(batch)
+        for attempt in range(2 * most):
             if count == 0:
                 return
-            drawing = self._policy.begin(generator)
-            values = self.space.draw(
-                lambda parameter, drawing=drawing: self._tokens[self._places[parameter.name]][  # type: ignore[misc]
-                    drawing.token(self._places[parameter.name])
-                ]
-            )
+            drawing = self._policy.begin(generator) if attempt < most else None
+            values = self.space.draw(lambda parameter, drawing=drawing: self._value(parameter, drawing, generator))  # type: ignore[misc]
             is_new = setting_key(values) not in known
             known.add(setting_key(values))
             count -= is_new
-            yield values, drawing.sample(), is_new
+            yield values, drawing.sample() if drawing is not None else None, is_new
+
+    def _value(self, parameter: SearchedParameter, drawing: Drawing | None, generator: np.random.Generator) -> object:
+        place = self._places[parameter.name]
+        tokens = self._tokens[place]
+        return tokens[int(generator.integers(len(tokens))) if drawing is None else drawing.token(place)]
 
     def _learn(self, history: Sequence[Trial]) -> None:
         """Emit the next batch again, as it was, and learn from its results."""
@@ -102,14 +105,18 @@ class Controller(Strategy[Declaration]):
         earlier = {setting_key(trial.parameters) for trial in past if trial.batch < batch}
         rewards = self._rewards(past)
         count = sum(trial.batch == batch for trial in past)
-        emitted = [(values, sample) for values, sample, _ in self._emit(batch, count, earlier)]
-        reached = np.array([rewards[setting_key(values)] for values, _ in emitted])
-        if self._baseline is None:
-            self._baseline = float(reached.mean())
-        self._policy.learn([sample for _, sample in emitted], reached - self._baseline)
-        decay = self.settings.decay
-        self._baseline = decay * self._baseline + (1 - decay) * float(reached.mean())
+        emitted = [
+            (rewards[setting_key(values)], sample)
+            for values, sample, _ in self._emit(batch, count, earlier)
+            if sample is not None
+        ]
         self._learnt += 1
+        if emitted:
+            reached = np.array([reward for reward, _ in emitted])
+            mean, decay = float(reached.mean()), self.settings.decay
+            self._baseline = mean if self._baseline is None else self._baseline
+            self._policy.learn([sample for _, sample in emitted], reached - self._baseline)
+            self._baseline = decay * self._baseline + (1 - decay) * mean
 
     def _rewards(self, trials: Sequence[Trial]) -> dict[str, float]:
         """Return the reward of each setting: the share of the trials that are worse, equal ones counting half."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
 _REDRAWS = 20  # for each new setting, on average, before the space counts as exhausted
 
 
+@functools.cache
 def import_optuna() -> Any:
-    """Import Optuna, which says nothing unless it fails."""
+    """Import Optuna, which takes a second and says nothing from here on unless it fails."""
     with quick_imports():
         import optuna
 

@@ -6,7 +6,7 @@ Records first; :mod:`tandem.report.search_words` has the sentences and :mod:`tan
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
@@ -27,6 +27,8 @@ STATES: dict[TrialState, str] = {
     "diverged": "diverged",
     "invalid": "cannot be built",
 }
+_FINISHED: tuple[TrialState, ...] = ("finished",)
+_TRAINED: tuple[TrialState, ...] = ("finished", "pruned")
 _REASONS_SHOWN = 4  # a framework and state
 _CONTOUR_TRIALS = 12  # settings below which nothing is interpolated
 _CONTOUR_CELLS = 40  # of the grid that is drawn, along each parameter
@@ -237,7 +239,7 @@ def search_section(inputs: SearchInputs | None) -> SearchSection | None:
     first = next(iter(inputs.records.values()))
     axes = parameter_axes(first.space)
     found = tuple(_framework(name, record, axes, inputs) for name, record in inputs.records.items())
-    scale = _Scale(found, first.higher_is_better)
+    scale = _Scale(found)
     return SearchSection(
         search=first.search,
         description=first.description,
@@ -257,7 +259,7 @@ def search_section(inputs: SearchInputs | None) -> SearchSection | None:
         histories=_histories(found, scale),
         parallels=tuple(_parallel(each, axes, scale) for each in found if _has(each, 2)),
         importance=_importance_plot(axes, found),
-        slices=_slices(axes, found, scale),
+        slices=_slices(axes, found, _Scale(found, _TRAINED)),
         contours=_contours(axes, found),
         beyond=scale.beyond,
         worst_shown=scale.worst,
@@ -268,15 +270,20 @@ def _has(found: FrameworkSearch, fewest: int) -> bool:
     return found.counts["finished"] >= fewest
 
 
+def _valued(found: FrameworkSearch, states: Collection[TrialState]) -> list[Trial]:
+    return [trial for trial in found.record.trials if trial.state in states and trial.value is not None]
+
+
 def _finished(found: FrameworkSearch) -> list[Trial]:
-    return [trial for trial in found.record.trials if trial.state == "finished" and trial.value is not None]
+    return _valued(found, _FINISHED)
 
 
 class _Scale:
-    """The axis of the metric, the same in all figures: from the best value to the worst that is worth showing."""
+    """The axis of the metric, the same in all frameworks: from the best value to the worst that is worth showing."""
 
-    def __init__(self, frameworks: Sequence[FrameworkSearch], higher_is_better: bool) -> None:
-        values = [trial.value or 0.0 for found in frameworks for trial in _finished(found)]
+    def __init__(self, frameworks: Sequence[FrameworkSearch], states: Collection[TrialState] = _FINISHED) -> None:
+        higher_is_better = frameworks[0].record.higher_is_better
+        values = [trial.value or 0.0 for found in frameworks for trial in _valued(found, states)]
         self.worst = worst_shown(values, higher_is_better) if values else float("-inf" if higher_is_better else "inf")
         kept = [value for value in values if (value >= self.worst if higher_is_better else value <= self.worst)]
         self.beyond = len(values) - len(kept)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tandem.report.formats import MINUS, format_number, format_value
+from tandem.report.formats import MINUS, SPACE, format_number, format_value
 from tandem.searches.records import SearchedParameter
 from tandem.searches.values import is_ordered, value_key
 
@@ -78,7 +78,7 @@ class ParameterAxis:
             return inside if len(inside) > 1 else [self.low, self.high]
         span = self.high - self.low
         power = 10.0 ** math.floor(math.log10(span))
-        steps = [step * power for step in (0.1, 0.2, 0.5, 1.0) if span / (step * power) <= 5.5]
+        steps = [step * power for step in (0.1, 0.2, 0.5, 1.0, 2.0) if span / (step * power) <= 5.5]
         step = max(min(steps), 1.0) if self.whole else min(steps)
         first = math.ceil(self.low / step - 1e-9)
         return [number * step for number in range(first, math.floor(self.high / step + 1e-9) + 1)]
@@ -103,13 +103,13 @@ def _axis(entry: SearchedParameter, label: str) -> ParameterAxis:
 
 
 def short_labels(names: Sequence[str]) -> dict[str, str]:
-    """Return each name's end from a dot on, as short as tells it from the others; a number is never the end's start."""
+    """Return each name's end from a dot on, as short as tells it from the others; ``name`` alone says too little."""
     labels = {}
     for name in names:
         parts = name.split(".")
         ends = [".".join(parts[start:]) for start in range(len(parts) - 1, -1, -1)]
         others = [other for other in names if other != name]
-        fit = [end for end in ends if not any(f".{other}".endswith(f".{end}") for other in others)]
+        fit = [e for e in ends if e != "name" and not any(f".{other}".endswith(f".{e}") for other in others)]
         labels[name] = fit[0] if fit else name
     return labels
 
@@ -131,5 +131,7 @@ def write_value(value: Any) -> str:
 
 def write_setting(parameters: Mapping[str, Any], axes: Sequence[ParameterAxis]) -> str:
     """Return a setting as it is said: "units = 15, learning_rate = 0.002"."""
-    told = [f"{axis.label} = {write_value(parameters[axis.name])}" for axis in axes if axis.name in parameters]
-    return ", ".join(told) if told else "no parameter"
+    told = [
+        f"{axis.label}{SPACE}={SPACE}{write_value(parameters[axis.name])}" for axis in axes if axis.name in parameters
+    ]
+    return ", ".join(told) if told else "no such parameter"

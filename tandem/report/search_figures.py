@@ -31,7 +31,8 @@ from tandem.report.search_axes import ParameterAxis
 
 _DECIMALS = 1  # of a pixel
 # Shares of the settings, best first, that parallel coordinates draw alike: (up to, name, opacity, line width).
-_GROUPS = ((0.05, "best 20th", 1.0, 1.7), (0.25, "best quarter", 0.6, 1.0), (0.5, "better half", 0.32, 0.8))
+_GROUPS = ((0.05, "best 5 %", 1.0, 1.7), (0.25, "best 25 %", 0.6, 1.0), (0.5, "better half", 0.32, 0.8))
+_CROWD = 150  # settings above which lines become thinner
 _SPREAD = 0.5  # of the way to the next level over which the lines through a level are spread
 _DODGE = 0.16  # of the way to the next level between two frameworks' marks
 _CAPS: dict[str, Any] = {"o": "round", "s": "projecting"}
@@ -40,7 +41,7 @@ _CAPS: dict[str, Any] = {"o": "round", "s": "projecting"}
 def draw_history(plot: HistoryPlot, key: str) -> str:
     """Return every finished setting as a dot, and the best so far as a line."""
     title = metric_title(plot.metric)
-    with drawing(412, 286, key) as figure:
+    with drawing(412, 278, key) as figure:
         axes = add_axes(figure, 62, 44, 338, 186)
         for line in plot.lines:
             known = [(x, y) for x, y in zip(line.places, line.values, strict=True) if y is not None]
@@ -75,11 +76,11 @@ def _describe_history(line: HistoryLine, plot: HistoryPlot) -> str:
 
 def draw_parallel(plot: ParallelPlot, key: str) -> str:
     """Return each finished setting as a line through its values, the better the stronger; the winner in ink."""
-    step = 132.0
+    step = max(118.0, min(230.0, 700 / len(plot.axes)))
     right = 84.0
     width, height = 84 + step * len(plot.axes) + right, 330.0
     with drawing(width, height, key) as figure:
-        axes = add_axes(figure, 84, 34, step * len(plot.axes), 232)
+        axes = add_axes(figure, 84, 34, step * len(plot.axes), 230)
         axes.set_xlim(0, len(plot.axes))
         axes.set_ylim(0, 1)
         axes.set_axis_off()
@@ -107,13 +108,14 @@ def _line_groups(plot: ParallelPlot) -> list[tuple[np.ndarray, float, float, str
     low, high = plot.limits
     heights = np.column_stack([_spread(plot), (plot.values - low) / (high - low)])
     count, colour = len(heights), look_of(plot.framework)[0]
+    thin = min(1.0, max(0.4, math.sqrt(_CROWD / count)))  # where lines are many they would cover one another
     groups: list[tuple[np.ndarray, float, float, str]] = []
     start = 1
     for share, _, opacity, width in _GROUPS:
         end = max(start, math.ceil(share * count))
-        groups.append((heights[start:end], opacity, width, colour))
+        groups.append((heights[start:end], opacity * (thin if opacity < 1 else 1.0), width * thin, colour))
         start = end
-    groups.append((heights[start:], 0.28, 0.7, SOFT))
+    groups.append((heights[start:], 0.3 * thin, 0.7 * thin, SOFT))
     return [*reversed(groups), (heights[:1], 1.0, 3.0, INK)]
 
 
@@ -168,7 +170,7 @@ def _vertical(
         )
         axes.plot([place - 0.025, place + 0.025], [height, height], color=SOFT, linewidth=1.2, clip_on=False)
     axes.annotate(
-        label, xy=(place, 1), xytext=(0, 9), textcoords="offset points", ha="center", fontweight="bold",
+        label, xy=(place, 1), xytext=(0, 11), textcoords="offset points", ha="center", fontweight="bold",
         annotation_clip=False,
     )  # fmt: skip
 
@@ -227,7 +229,7 @@ def draw_slice(plot: SlicePlot, key: str) -> str:
     room = 300 / max(1, len(ticks))
     upright = any(text_width(text) > room - 6 for _, text in ticks) and len(ticks) > 1
     below = 44 + (max(text_width(text) for _, text in ticks) - 8 if upright else 0)
-    with drawing(392, 206 + below, key) as figure:
+    with drawing(392, 196 + below, key) as figure:
         axes = add_axes(figure, 62, below, 318, 164)
         low, high = plot.limits
         edge = low if plot.higher_is_better else high
@@ -262,7 +264,8 @@ def draw_slice(plot: SlicePlot, key: str) -> str:
         axes.grid(visible=not plot.axis.levels, axis="x")
         axes.yaxis.set_major_locator(MaxNLocator(5))
         axes.set_xlabel(shorten(plot.axis.title, 44))
-        _legend(axes, frameworks, anchor=(-0.03, 0.99))
+        axes.text(1, 1.07, title, transform=axes.transAxes, color=SOFT, ha="right", va="bottom")
+        _legend(axes, frameworks, anchor=(-0.03, 1.03))
         return write_svg(figure, key, f"{title} against {plot.axis.label}", _describe_slice(plot), _DECIMALS)
 
 
@@ -307,10 +310,6 @@ def draw_contour(plot: ContourPlot, key: str) -> str:
             _shade(axes, plot, colour, shades)
         else:
             _draw_cells(axes, plot, colour, shades)
-        axes.plot(
-            *[[value] for value in plot.winner], marker="o", markersize=13, markerfacecolor="none",
-            markeredgecolor=INK, markeredgewidth=1.8, linestyle="none", clip_on=False,
-        )  # fmt: skip
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1)
         marks = [(place, shorten(text, 10)) for place, text in across.ticks()]
@@ -335,6 +334,8 @@ def _shade(axes: Axes, plot: ContourPlot, colour: str, shades: np.ndarray) -> No
     for low, high, shade in zip(plot.edges, plot.edges[1:], shades, strict=False):
         axes.contourf(grid, grid, cells, levels=[low, high], colors=[colour], alpha=float(shade), antialiased=False)
     _cloud(axes, plot.places, (INK, "o"), 3.0, 0.55, (0, 1))
+    ring: dict[str, Any] = {"markerfacecolor": "none", "markeredgecolor": INK, "markeredgewidth": 1.8}
+    axes.plot(*[[value] for value in plot.winner], marker="o", markersize=13, linestyle="none", clip_on=False, **ring)
 
 
 def _draw_cells(axes: Axes, plot: ContourPlot, colour: str, shades: np.ndarray) -> None:
@@ -351,6 +352,10 @@ def _draw_cells(axes: Axes, plot: ContourPlot, colour: str, shades: np.ndarray) 
                 corner[0] + 0.5 / columns, corner[1] + 0.5 / rows, f"{value:.3g}".replace("-", MINUS),
                 ha="center", va="center", fontsize=11,
             )  # fmt: skip
+    corner = np.floor(plot.winner[0] * columns) / columns, np.floor(plot.winner[1] * rows) / rows
+    axes.add_patch(
+        Rectangle(corner, 1 / columns, 1 / rows, facecolor="none", edgecolor=INK, linewidth=2, clip_on=False, zorder=4)
+    )
 
 
 def _draw_scale(axes: Axes, edges: Sequence[float], shades: np.ndarray, colour: str) -> None:

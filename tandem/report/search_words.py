@@ -11,17 +11,26 @@ from tandem.report.search import FrameworkSearch, RegionRow, SearchSection
 from tandem.report.search_axes import write_setting
 from tandem.searches.importance import FEW_TRIALS
 from tandem.searches.ranking import FEWEST_SHARED, Agreement, Standing
+from tandem.searches.values import value_key
 from tandem.titles import format_p, listing
 
 
 @dataclass(frozen=True)
+class FrameworkWords:
+    """What is said of one framework; "" where there is nothing to say."""
+
+    framework: str
+    winner: str
+    runner_up: str
+    optimism: str
+
+
+@dataclass(frozen=True)
 class SearchWords:
-    """The section's sentences; those of one framework each are empty where there is nothing to say."""
+    """The section's sentences."""
 
     verdict: str
-    winners: tuple[str, ...]
-    runners_up: tuple[str, ...]
-    optimism: tuple[str, ...]
+    each: tuple[FrameworkWords, ...]
     agreements: tuple[str, ...]
     importance: tuple[str, ...]
     regions: tuple[str, ...]
@@ -32,11 +41,17 @@ def search_words(section: SearchSection) -> SearchWords:
     each = section.frameworks
     return SearchWords(
         verdict=search_verdict(section),
-        winners=tuple(winner_sentence(section, found) for found in each),
-        runners_up=_told(runner_up_sentence(section, found) for found in each),
-        optimism=_told(optimism_sentence(section, found) for found in each),
+        each=tuple(
+            FrameworkWords(
+                framework=found.framework,
+                winner=winner_sentence(section, found),
+                runner_up=runner_up_sentence(section, found),
+                optimism=optimism_sentence(found),
+            )
+            for found in each
+        ),
         agreements=agreement_sentences(section),
-        importance=(*_told(importance_sentence(found) for found in each), *left_out_sentences(section)),
+        importance=_told(importance_sentence(section, found) for found in each),
         regions=tuple(region_sentence(row) for row in section.regions),
     )
 
@@ -63,10 +78,7 @@ def _agreement_verdict(section: SearchSection, agreement: Agreement) -> str:
     winners = {found.framework: found for found in section.frameworks}
     if agreement.same_winner:
         return f"{first} and {second} prefer the same setting: {_winner(section, winners[agreement.first])}."
-    told = (
-        f"{first} prefers {_winner(section, winners[agreement.first])}, "
-        f"{second} {_winner(section, winners[agreement.second])}"
-    )
+    told = _two_winners(section, winners[agreement.first], winners[agreement.second])
     standings = (agreement.first_in_second, agreement.second_in_first)
     if section.folds < 2:
         return f"{told}; with a single validation part nothing says whether that is more than noise."
@@ -77,6 +89,24 @@ def _agreement_verdict(section: SearchSection, agreement: Agreement) -> str:
     if any(standing.is_equal for standing in standings):
         return f"{told}; where both settings were tried, the folds cannot tell them apart."
     return f"{told}; neither framework finished the other’s setting, so that nothing compares the two."
+
+
+def _two_winners(section: SearchSection, *found: FrameworkSearch) -> str:
+    """Return what two different winners are: where they differ, and what they share."""
+    settings = [{} if each.ranking is None else each.ranking.winner.trial.parameters for each in found]
+    shared = {
+        name: value for name, value in settings[0].items() if name in settings[1] and _same(value, settings[1][name])
+    }
+    own = [
+        write_setting({name: value for name, value in each.items() if name not in shared}, section.axes)
+        for each in settings
+    ]
+    words = f"{framework_title(found[0].framework)} prefers {own[0]}, {framework_title(found[1].framework)} {own[1]}"
+    return f"{words}, both with {write_setting(shared, section.axes)}" if shared else words
+
+
+def _same(one: object, other: object) -> bool:
+    return value_key(one) == value_key(other)
 
 
 def _where(agreement: Agreement) -> str:
@@ -105,13 +135,16 @@ def winner_sentence(section: SearchSection, found: FrameworkSearch) -> str:
     between = "" if ranking.winner.interval is None else format_interval(ranking.winner.interval)[1]
     if between:
         value += f" ({between})"
-    start = f"{name}’s best of {_settings(len(found.record.trials))} is {_winner(section, found)}, with {value}"
+    tried, finished = len(found.record.trials), found.counts["finished"]
+    of = _settings(tried) if finished == tried else f"the {_settings(finished)} that finished, of {tried:,} tried,"
+    start = f"{name}’s best of {of} is {_winner(section, found)}, with {value}"
     if not ranking.rivals:
         return f"{start}. It alone finished: there is nothing to compare it with."
     second = ranking.rivals[0].trial.value
     if ranking.folds < 2:
         gap = format_number(abs((second or 0.0) - (ranking.winner.trial.value or 0.0)), 3)
-        return f"{start}. The runner-up is {gap} behind, but with a single validation part nothing can be said about noise."
+        noise = "with a single validation part nothing can be said about noise"
+        return f"{start}. The runner-up is {gap} behind, but {noise}."
     others, equals = len(ranking.rivals), len(ranking.equals)
     if equals == others:
         none = "the other one" if others == 1 else f"any of the other {others}"
@@ -151,21 +184,23 @@ def _signed(gap: Interval) -> str:
     return f"{value} ({between})" if between else value
 
 
-def optimism_sentence(section: SearchSection, found: FrameworkSearch) -> str:
+def optimism_sentence(found: FrameworkSearch) -> str:
     """Say that the best of many flatters, and by how much as far as folds tell; empty without a choice."""
     ranking = found.ranking
     if ranking is None or not ranking.rivals:
         return ""
     count, name = len(ranking.settings), framework_title(found.framework)
-    start = f"{name}’s {format_number(ranking.winner.trial.value)} is the best of {count} and flatters for that reason"
-    if ranking.held_out is None:
+    value = format_number(ranking.winner.trial.value)
+    start = f"{name}’s {value} is the best of {count} and flatters for that reason"
+    held_out = ranking.held_out
+    if held_out is None:
         return f"{start}."
-    reached = format_number(ranking.held_out.value)
-    again = ranking.held_out.again
-    times = "none" if not again else "all" if again == ranking.folds else f"{again}"
+    if held_out.again == ranking.folds:
+        return f"Without any one of the folds the same setting wins: the choice among {count} hardly flatters {value}."
+    times = f"{held_out.again} of the {ranking.folds}" if held_out.again else f"none of the {ranking.folds}"
     return (
-        f"{start}: chosen on all folds but one and scored on that one, settings reach {reached} on average; "
-        f"the same setting wins in {times} of the {ranking.folds} choices."
+        f"{start}: chosen on all folds but one and scored on that one, settings reach "
+        f"{format_number(held_out.value)} on average; the same setting wins in {times} choices."
     )
 
 
@@ -210,40 +245,35 @@ def _standing(owner: str, other: str, standing: Standing, folds: int) -> str:
     return f"{place}, {told}."
 
 
-def importance_sentence(found: FrameworkSearch) -> str:
-    """Say which parameter matters most, what lies in combinations, and how rough that is."""
+def importance_sentence(section: SearchSection, found: FrameworkSearch) -> str:
+    """Say what lies in combinations of parameters, how rough the shares are, and on what some of them rest."""
     name, importance = framework_title(found.framework), found.importance
     known = importance.known
     reasons = dict.fromkeys(entry.reason for entry in importance.parameters if entry.reason)
     if not known:
         return f"{name}: no importance, since {'; '.join(reasons)}." if reasons else ""
-    words = f"{name}: of {importance.trials} settings’ variance"
-    if importance.together is not None:
-        words += f", {_percent(importance.together)} lies in combinations of parameters"
-    else:
-        words += " each parameter’s share is drawn"
+    after = importance.after
+    epochs = "" if after is None else f" after {after} epoch{'s' * (after != 1)}, since too few finished"
+    words = f"{name}: {_percent(importance.together or 0.0)} of the variance of {importance.trials} settings"
+    words += f"{epochs} lies in combinations of parameters"
     rough = "; with so few settings the shares are rough" if importance.trials < FEW_TRIALS else ""
     cut = ""
     if importance.cut:
-        cut = f" {_settings(importance.cut)} far worse than the rest count{'s' * (importance.cut == 1)} as the worst of them."
-    return f"{words}{rough}.{cut}"
+        count = "counts" if importance.cut == 1 else "count"
+        cut = f" {_settings(importance.cut)} far worse than the rest {count} as the worst of them."
+    return f"{words}{rough}.{cut}{''.join(_left_out(section, found))}"
 
 
-def left_out_sentences(section: SearchSection) -> tuple[str, ...]:
+def _left_out(section: SearchSection, found: FrameworkSearch) -> list[str]:
     """Say why parameters have no importance, or on how many settings a conditional one's rests."""
-    labels = {axis.name: axis for axis in section.axes}
+    labels = {axis.name: axis.label for axis in section.axes}
     words = []
-    for found in section.frameworks:
-        if not found.importance.known:
-            continue
-        name = framework_title(found.framework)
-        for entry in found.importance.parameters:
-            label = labels[entry.parameter].label
-            if entry.share is None:
-                words.append(f"{name}, {label}: {entry.reason}.")
-            elif entry.trials < found.importance.trials:
-                words.append(f"{name}, {label}: among the {entry.trials} settings that have it.")
-    return tuple(words)
+    for entry in found.importance.parameters:
+        if entry.share is None:
+            words.append(f" {labels[entry.parameter]}: {entry.reason}.")
+        elif entry.trials < found.importance.trials:
+            words.append(f" {labels[entry.parameter]}: among the {entry.trials} settings that have it.")
+    return words
 
 
 def region_sentence(row: RegionRow) -> str:

@@ -19,7 +19,7 @@ from tandem.searches.values import is_ordered, value_key
 
 FEWEST_TRIALS = 10  # settings that finished, before anything is said
 FEW_TRIALS = 30  # below, the shares are rough
-_TREES = 64
+_NODES = 6400  # about so many in the forest: with more settings fewer trees suffice
 _REACH = 3.0  # interquartile ranges beyond the worse quartile at which bad values are cut
 
 
@@ -46,13 +46,15 @@ class Importances:
 
     Attributes:
         parameters: as declared.
-        trials: settings that finished.
+        trials: settings on which all but conditional parameters rest.
+        after: epochs after which they were compared, where too few finished; None: those that finished.
         together: share that parameters explain only in combination, and those left out; None without shares.
         cut: values so bad that the least good one that is not stands in for them.
     """
 
     parameters: tuple[ParameterImportance, ...]
     trials: int
+    after: int | None
     together: float | None
     cut: int
 
@@ -85,19 +87,22 @@ def cut_values(values: Sequence[float], higher_is_better: bool) -> np.ndarray:
 def parameter_importance(record: SearchRecord, seed: int = 0) -> Importances:
     """Return how much of the metric's variance each parameter explains.
 
-    Parameters without a condition are told over all settings that finished. A conditional one is told over those
-    that have it. Numbers drawn in their logarithm are taken so.
+    Parameters without a condition are told over all settings that finished; where too few did, over those that
+    reached the rung that most reached. A conditional one is told over those that have it. Numbers drawn in their
+    logarithm are taken so.
 
     Args:
         record: the search in one framework.
         seed: of the forest.
     """
-    trials = [trial for trial in record.trials if trial.state == "finished" and trial.value is not None]
-    if len(trials) < FEWEST_TRIALS:
-        reason = f"{len(trials)} settings finished, and fewer than {FEWEST_TRIALS} tell nothing"
-        unknown = tuple(ParameterImportance(entry.name, None, len(trials), reason) for entry in record.space)
-        return Importances(unknown, len(trials), None, 0)
-    values = [trial.value or 0.0 for trial in trials]
+    after, scored = _compared(record)
+    if len(scored) < FEWEST_TRIALS:
+        reason = (
+            f"{len(scored)} setting{'s' * (len(scored) != 1)} finished, and fewer than {FEWEST_TRIALS} tell nothing"
+        )
+        unknown = tuple(ParameterImportance(entry.name, None, len(scored), reason) for entry in record.space)
+        return Importances(unknown, len(scored), None, None, 0)
+    trials, values = [trial for trial, _ in scored], [value for _, value in scored]
     cut = cut_values(values, record.higher_is_better)
     rows = list(zip(trials, cut.tolist(), strict=True))
     always = [entry for entry in record.space if not entry.when and all(entry.name in t.parameters for t in trials)]
@@ -107,7 +112,23 @@ def parameter_importance(record: SearchRecord, seed: int = 0) -> Importances:
         for entry in record.space
     ]
     together = max(0.0, 1 - sum(shares.values())) if shares else None
-    return Importances(tuple(found), len(trials), together, int((cut != np.asarray(values)).sum()))
+    return Importances(tuple(found), len(trials), after, together, int((cut != np.asarray(values)).sum()))
+
+
+def _compared(record: SearchRecord) -> tuple[int | None, list[tuple[Trial, float]]]:
+    """Return settings with values after the same epochs; the epochs are None for those that finished."""
+    finished = [
+        (trial, trial.value) for trial in record.trials if trial.state == "finished" and trial.value is not None
+    ]
+    rungs: dict[int, list[tuple[Trial, float]]] = {}
+    for trial in record.trials:
+        for rung in trial.rungs:
+            if rung.value is not None:
+                rungs.setdefault(rung.epochs, []).append((trial, rung.value))
+    if len(finished) >= FEWEST_TRIALS or not rungs:
+        return None, finished
+    after = max(rungs, key=lambda epochs: (len(rungs[epochs]), epochs))
+    return (after, rungs[after]) if len(rungs[after]) >= FEWEST_TRIALS else (None, finished)
 
 
 def _told(
@@ -152,7 +173,8 @@ def _shares(space: Sequence[SearchedParameter], rows: Sequence[tuple[Trial, floa
             for trial, value in rows
         ]
     )
-    evaluator = optuna.importance.FanovaImportanceEvaluator(n_trees=_TREES, seed=seed)
+    trees = int(np.clip(_NODES // len(rows), 16, 64))
+    evaluator = optuna.importance.FanovaImportanceEvaluator(n_trees=trees, seed=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # of ``normalize``
         found = optuna.importance.get_param_importances(study, evaluator=evaluator, params=list(axes), normalize=False)

@@ -2,7 +2,8 @@
 
 Settings are scored on the same rows of each fold, so that their differences are paired. Folds share training rows:
 the variance is corrected for it (see :mod:`tandem.folds`). Each other setting is compared with the winner, and the
-p-values are corrected for their number by Holm's method.
+p-values are corrected for their number by Holm's method. The winner was picked by the same folds, so that among many
+equal settings some are told from it more often than the level says; docs/statistics.md has how often.
 """
 
 from __future__ import annotations
@@ -132,7 +133,10 @@ def distinct_finished(record: SearchRecord) -> tuple[Trial, ...]:
     sign = -1.0 if record.higher_is_better else 1.0
     found = [trial for trial in record.trials if trial.state == "finished" and trial.value is not None]
     found.sort(key=lambda trial: (trial.number != record.best, sign * _value(trial), trial.number))
-    return tuple({setting_key(trial.parameters): trial for trial in reversed(found)}.values())[::-1]
+    distinct: dict[str, Trial] = {}
+    for trial in found:
+        distinct.setdefault(setting_key(trial.parameters), trial)
+    return tuple(distinct.values())
 
 
 def rank_settings(record: SearchRecord) -> Ranking | None:

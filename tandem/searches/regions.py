@@ -10,11 +10,12 @@ from typing import Any, Literal
 import numpy as np
 from scipy.special import betaln, logsumexp
 
+from tandem.correction import ALPHA
 from tandem.searches.records import SearchedParameter, SearchRecord, Trial
 from tandem.searches.values import is_ordered, value_key
 
-_CLEAR = 0.01  # p-value, times the rules that were tried, below which a region is named
 _FEWEST_HITS = 3
+_BOUNDS = 25  # of a parameter that are tried in each direction, evenly among its values
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class RungCount:
         epochs: after which the strategy decided.
         reached: settings that were trained so long.
         went_on: those of them that were trained further, or had finished there.
-        pruned: those that were ended here.
+        pruned, diverged: those that ended here.
         best, median: of the metric at the rung.
     """
 
@@ -55,6 +56,7 @@ class RungCount:
     reached: int
     went_on: int
     pruned: int
+    diverged: int
     best: float | None
     median: float | None
 
@@ -67,12 +69,14 @@ def ending_regions(record: SearchRecord, states: Collection[str], most: int = 2)
         states: of trials, for instance {"diverged"}.
         most: rules to return.
     """
+    if sum(trial.state in states for trial in record.trials) < _FEWEST_HITS:
+        return ()
     found = []
     tried = sum(len(list(_rules(entry, record.trials))) for entry in record.space)
     for entry in record.space:
         having = [trial for trial in record.trials if entry.name in trial.parameters]
         regions = [_region(entry, rule, having, states, tried) for rule in _rules(entry, record.trials)]
-        clear = [region for region in regions if region.hits >= _FEWEST_HITS and region.p <= _CLEAR]
+        clear = [region for region in regions if region.hits >= _FEWEST_HITS and region.p <= ALPHA]
         found += sorted(clear, key=lambda region: region.p)[:1]
     return tuple(sorted(found, key=lambda region: region.p)[:most])
 
@@ -84,9 +88,13 @@ def _rules(entry: SearchedParameter, trials: tuple[Trial, ...]) -> Iterator[tupl
         distinct = {value_key(value): value for value in values}
         yield from (("=", value) for value in (distinct.values() if len(distinct) > 1 else ()))
         return
-    ordered = sorted(set(values))
-    yield from (("≥", value) for value in ordered[1:])
-    yield from (("≤", value) for value in ordered[:-1])
+    distinct_values = sorted(set(values))
+    kept = np.unique(np.linspace(0, len(distinct_values) - 1, min(len(distinct_values), _BOUNDS)).round().astype(int))
+    ordered = [distinct_values[place] for place in kept]
+    if len(ordered) > 1:
+        yield from (("=", value) for value in (ordered[0], ordered[-1]))
+        yield from (("≥", value) for value in ordered[1:-1])
+        yield from (("≤", value) for value in ordered[1:-1])
 
 
 def _region(
@@ -119,7 +127,7 @@ def _holds(relation: str, value: Any, bound: Any) -> bool:
 
 
 def fisher_p(count: int, hits: int, inside: int, hits_inside: int) -> float:
-    """Return the chance that ``inside`` drawn of ``count`` hold ``hits_inside`` or more of the ``hits`` (Fisher, 1935)."""
+    """Return the chance that ``inside`` of ``count`` hold ``hits_inside`` or more of the ``hits`` (Fisher, 1935)."""
     drawn = np.arange(hits_inside, min(hits, inside) + 1)
     if not len(drawn):
         return 1.0
@@ -145,14 +153,16 @@ def rung_counts(record: SearchRecord) -> tuple[RungCount, ...]:
 
 
 def _rung_count(epochs: int, here: list[tuple[Trial, float | None]], higher_is_better: bool) -> RungCount:
-    pruned = sum(trial.state == "pruned" and trial.rungs[-1].epochs == epochs for trial, _ in here)
+    last = [trial.state for trial, _ in here if trial.rungs[-1].epochs == epochs]
+    pruned, diverged = last.count("pruned"), last.count("diverged")
     values = [value for _, value in here if value is not None]
     best = max if higher_is_better else min
     return RungCount(
         epochs=epochs,
         reached=len(here),
-        went_on=len(here) - pruned,
+        went_on=len(here) - pruned - diverged,
         pruned=pruned,
+        diverged=diverged,
         best=best(values) if values else None,
         median=statistics.median(values) if values else None,
     )

@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import pytest
 from browsing import headless_browser
+from made_searches import RANDOM, drawn, made_search
 from selenium.webdriver.common.keys import Keys
 
 from tandem.report.pages import IndexInputs, Link, experiment_page, index_page
+from tandem.report.search import SearchInputs
 
 from . import sample
 
@@ -21,11 +23,13 @@ PHONE = {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
+    searched = {name: made_search(drawn(20), framework=name, space=RANDOM) for name in sample.BOTH}
     links = {"previous": None, "following": Link("housing-wide-deep", "housing-wide-deep.html")}
     made = {
         "digits-mlp": experiment_page(replace(sample.classification(replicates=3, diverged={"torch": (1,)}), **links)),
         "housing-wide-deep": experiment_page(sample.regression()),
         "images": experiment_page(sample.classification(shape=(8, 8))),
+        "search": experiment_page(replace(sample.regression(), search=SearchInputs(searched))),
         "index": index_page(IndexInputs(sample.entries())),
     }
     for name, source in made.items():
@@ -69,7 +73,7 @@ def head(browser, table, place):
     return browser.find_element("css selector", f"#{table} thead th:nth-child({place})")
 
 
-@pytest.mark.parametrize("name", ["digits-mlp", "housing-wide-deep", "images", "index"])
+@pytest.mark.parametrize("name", ["digits-mlp", "housing-wide-deep", "images", "search", "index"])
 def test_a_page_opens_from_a_file_without_a_complaint_or_a_request(visit, name):
     browser = visit(name)
     page = browser.current_url
@@ -115,6 +119,17 @@ def test_a_table_sorts_by_keyboard_and_one_column_at_a_time(visit):
     assert (first.get_attribute("aria-sort"), last.get_attribute("aria-sort")) == ("none", "ascending")
 
 
+def test_the_best_settings_sort_by_value_and_by_parameter(visit):
+    browser = visit("search")
+    values = [float(text.split()[0]) for text in column(browser, "search-best-1", 2)]
+    assert values == sorted(values, reverse=True)
+    head(browser, "search-best-1", 2).find_element("tag name", "button").click()
+    assert [float(text.split()[0]) for text in column(browser, "search-best-1", 2)] == sorted(values)
+    head(browser, "search-best-1", 6).find_element("tag name", "button").click()
+    units = [int(text) for text in column(browser, "search-best-1", 6)]
+    assert units == sorted(units)
+
+
 def test_the_first_tab_reaches_the_skip_link_and_it_skips(visit):
     browser = visit("digits-mlp")
     browser.find_element("tag name", "body").send_keys(Keys.TAB)
@@ -127,7 +142,7 @@ def test_the_first_tab_reaches_the_skip_link_and_it_skips(visit):
 
 
 def test_every_figure_has_a_name_and_a_description_for_a_screen_reader(visit):
-    for name in ("digits-mlp", "housing-wide-deep", "images"):
+    for name in ("digits-mlp", "housing-wide-deep", "images", "search"):
         browser = visit(name)
         figures = browser.find_elements("css selector", "svg")
         assert len(figures) >= 4
@@ -155,7 +170,7 @@ def test_chinese_names_show(visit):
     assert browser.execute_script(script), "no font here has the characters"
 
 
-@pytest.mark.parametrize("name", ["digits-mlp", "housing-wide-deep", "images", "index"])
+@pytest.mark.parametrize("name", ["digits-mlp", "housing-wide-deep", "images", "search", "index"])
 def test_a_phone_scrolls_tables_but_never_the_page_sideways(visit, name):
     browser = visit(name)
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", PHONE)

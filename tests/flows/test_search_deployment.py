@@ -103,6 +103,7 @@ def test_a_framework_that_the_search_has_not_is_refused_before_anything_is_writt
 
 # -------------------------------------------------------------------------------------------- in a browser
 
+LABEL = "//*[starts-with(normalize-space(text()), '{}')]"
 RULE = """\
   rule:
     description: Sizes of batches for a rule.
@@ -132,10 +133,10 @@ def test_a_search_is_chosen_run_and_its_best_trials_shown(ui: Interface, workspa
     with headless_browser(tmp_path / "profile") as page:
         page.get(f"{ui.address}/deployments/deployment/{ui.deployment('search')['id']}/run")
         find(page, "//*[contains(text(), 'Which of the searches that params.yaml declares.')]")
-        page.save_screenshot(str(tmp_path / "form.png"))
-        click(page, f"{LABEL.format('Search')}/following::*[contains(@class, 'p-select')][1]")
-        click(page, "//*[contains(@class, 'p-select-option')][normalize-space(.)='rule']")
+        search = Select(find(page, f"{LABEL.format('Search')}/following::select[1]"))
         frameworks = Select(find(page, f"{LABEL.format('Frameworks')}/following::select[@multiple][1]"))
+        assert "rule" in [option.text for option in search.options]
+        search.select_by_value("rule")
         assert [option.text for option in frameworks.options] == ["keras", "torch"]
         frameworks.select_by_value("torch")
         click(page, "//button[normalize-space(.)='Submit']")
@@ -147,6 +148,3 @@ def test_a_search_is_chosen_run_and_its_best_trials_shown(ui: Interface, workspa
     assert table["description"] == "rule in torch: the best of 3 trials so far"
     assert read_params(workspace.root / "params.yaml").suite.searches == ("rule",)
     assert ui.tasks(run)["search@rule-torch"] == ("COMPLETED", "Completed")
-
-
-LABEL = "//*[starts-with(normalize-space(text()), '{}')]"

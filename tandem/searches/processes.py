@@ -211,7 +211,6 @@ class _Worker:
         )  # fmt: skip
         stdin, stdout, stderr = self._process.stdin, self._process.stdout, self._process.stderr
         assert stdin is not None and stdout is not None and stderr is not None  # noqa: S101, PT018  (narrows types)
-        self._pipes: tuple[IO[bytes], ...] = stdin, stdout, stderr
         self._commands = stdin
         self._readers = [
             threading.Thread(target=self._read_answers, args=(stdout, answers), daemon=True),
@@ -264,22 +263,21 @@ class _Worker:
             self._process.wait()
         for reader in self._readers:
             reader.join(_END_SECONDS)
-        for pipe in self._pipes:
-            with contextlib.suppress(OSError):
-                pipe.close()
 
     def _read_answers(self, pipe: IO[bytes], answers: queue.SimpleQueue[_Answer]) -> None:
-        for line in pipe:
-            if line.endswith(b"\n"):  # else a kill has cut it off
-                answers.put((self, json.loads(line)))
+        with pipe:
+            for line in pipe:
+                if line.endswith(b"\n"):  # else a kill has cut it off
+                    answers.put((self, json.loads(line)))
         answers.put((self, {}))
 
     def _read_chatter(self, pipe: IO[bytes]) -> None:
         """Pass on what libraries print, and keep the last of it for an error."""
-        for line in pipe:
-            text = line.decode("utf-8", errors="replace").rstrip()
-            self._last.append(text)
-            print(text, file=sys.stderr, flush=True)
+        with pipe:
+            for line in pipe:
+                text = line.decode("utf-8", errors="replace").rstrip()
+                self._last.append(text)
+                print(text, file=sys.stderr, flush=True)
 
 
 _Answer = tuple[_Worker, dict[str, Any]]

@@ -61,9 +61,10 @@ def _work(commands: Commands, answer: Answer) -> None:
     from tandem.searches.processes import Work
 
     work = Work.model_validate(commands.get())
+    folds = load_folds(work.fit, work.scaler, work.protocol)
     framework = load_framework(work.framework, alone=True)
     framework.set_up(work.threads)
-    evaluator = AloneEvaluator(framework, work.metric, load_folds(work.fit, work.scaler, work.protocol))
+    evaluator = AloneEvaluator(framework, work.metric, folds)
     results = TypeAdapter(Result)
     while True:
         command = commands.get()

@@ -82,10 +82,11 @@ def test_a_search_is_planned_like_a_trained_experiment_with_trials_in_place_of_a
     plan = make_plan(parse_params(with_search(read_params(searching), "wide-grid", searching), searching))
     assert plan.searches["wide-grid-torch"].model_dump() == {
         "search": "wide-grid", "experiment": "wide", "dataset": "diabetes", "framework": "torch",
-        "weights": NO_WEIGHTS,
+        "weights": NO_WEIGHTS, "threads": "experiments.wide.training.threads",
     }  # fmt: skip
     assert plan.runs["wide-grid-torch"].model_dump() == {
         "experiment": "wide-grid", "dataset": "diabetes", "framework": "torch", "declared": "wide",
+        "threads": "experiments.wide.training.threads",
     }  # fmt: skip
     assert plan.reports["wide-grid"].model_dump() == {
         "experiment": "wide-grid", "dataset": "diabetes", "frameworks": "torch",
@@ -95,6 +96,14 @@ def test_a_search_is_planned_like_a_trained_experiment_with_trials_in_place_of_a
     assert plan.reports["coffee"].ladder == "ladder/coffee.json"
     assert plan.reports["coffee"].trials == NO_TRIALS
     assert not [name for part in (plan.trainings, plan.ladders) for name in part if name.startswith("wide-grid")]
+
+
+def test_a_search_may_take_threads_of_its_own(searching):
+    text = with_search(read_params(searching), "wide-grid", searching)
+    plan = make_plan(parse_params(text.replace("    metric: mse\n", "    metric: mse\n    threads: 3\n"), searching))
+    assert plan.searches["wide-grid-torch"].threads == "searches.wide-grid.threads"
+    assert plan.runs["wide-grid-torch"].threads == "searches.wide-grid.threads"
+    assert plan.runs["coffee-keras"].threads == "experiments.coffee.training.threads"
 
 
 def test_what_stands_in_for_a_missing_file_is_there():

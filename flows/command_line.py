@@ -122,19 +122,17 @@ def search(
     not repeated. A search that is not in the suite is added to it.
     """
     from flows.run import run_pipeline
-    from flows.searching import best_line, put_into_suite, search_targets
-    from tandem.config import read_params
-    from tandem.plan import make_plan
+    from flows.searching import best_line, plan_search, planning, search_targets
     from tandem.records import read_record
     from tandem.searches.records import SearchRecord
 
     console = Console(soft_wrap=False)
     frameworks = list(dict.fromkeys(framework or ()))
-    params, added = put_into_suite(read_params(paths.PARAMS), name, frameworks, Path())
-    if added:
-        console.print(Text(f"'{name}' added to suite: searches: in {paths.PARAMS}"))
-    plan = make_plan(params)
-    _write_plan(plan, console)
+    with planning(Path()):
+        _, plan, added = plan_search(Path(), name, frameworks)
+        if added:
+            console.print(Text(f"'{name}' added to suite: searches: in {paths.PARAMS}"))
+        _write_plan(plan, console)
     targets = search_targets(plan, name, frameworks)
     compared = targets[0].startswith("report@")
     status = run_pipeline(Path(), targets, force, console, [paths.report(name)] if compared else (), jobs=jobs)

@@ -21,7 +21,7 @@ from flows.dead_runs import living_run, mark_dead_runs
 from flows.execution import METRICS_PATTERN, GraphRun, Link, Submit
 from flows.publishing import PUBLISHED, new_run_id, publish_run
 from flows.repository import RepositoryError, git
-from flows.searching import put_into_suite, search_targets
+from flows.searching import plan_search, planning, search_targets
 from flows.server import REPORTS_URL_VARIABLE
 from stages import paths
 from tandem.config import Params, read_params
@@ -93,17 +93,10 @@ def _carry_out(root: Path, request: RunRequest, submit: Submit) -> State:
 
 def _run_in_workspace(root: Path, request: RunRequest, submit: Submit) -> State:
     started = datetime.now(UTC)
-    params = read_params(root / paths.PARAMS) if (root / paths.PARAMS).exists() else None
-    targets = request.targets
-    if params is not None:
-        if request.search:
-            params, added = put_into_suite(params, request.search, request.frameworks, root)
-            if added:
-                execution.tell(f"'{request.search}' added to suite: searches: in {paths.PARAMS}")
-        plan = make_plan(params)
-        targets = targets or _targets(plan, request)
-        write_plan(plan, root / paths.RUNS)
-        take_out_old_results(plan, root)
+    params, targets = None, request.targets
+    if (root / paths.PARAMS).exists():
+        with planning(root):
+            params, targets = _plan(root, request)
     run = execution.run_graph(root, targets, submit, jobs=request.jobs, force=request.force)
     if params is None:  # a DVC project, but none of Tandem's
         execution.publish_artifacts(run, _links_to_files(run))
@@ -144,10 +137,20 @@ def _run_in_copy(root: Path, request: RunRequest, submit: Submit) -> State:
         return _publish_and_judge(_Finished(root, folder, request, (), params, runs[0], started, overrides.given))
 
 
-def _targets(plan: Plan, request: RunRequest) -> tuple[str, ...]:
+def _plan(root: Path, request: RunRequest) -> tuple[Params, tuple[str, ...]]:
+    """Write the plan, and take the results of other plans out; return what is declared, and what to run."""
     if request.search:
-        return search_targets(plan, request.search, request.frameworks)
-    return experiment_targets(plan, request.experiments, request.frameworks)
+        params, plan, added = plan_search(root, request.search, request.frameworks)
+        if added:
+            execution.tell(f"'{request.search}' added to suite: searches: in {paths.PARAMS}")
+        targets = search_targets(plan, request.search, request.frameworks)
+    else:
+        params = read_params(root / paths.PARAMS)
+        plan = make_plan(params)
+        targets = request.targets or experiment_targets(plan, request.experiments, request.frameworks)
+        write_plan(plan, root / paths.RUNS)
+    take_out_old_results(plan, root)
+    return params, targets
 
 
 def experiment_targets(plan: Plan, experiments: Sequence[str], frameworks: Sequence[str]) -> tuple[str, ...]:

@@ -2,37 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import fcntl
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from flows.progress import values_text
 from stages import paths
-from tandem.config import Params, read_params
-from tandem.errors import ParameterError, suggest
-from tandem.plan import Plan, add_search, search_frameworks
+from tandem.config import Params, parse_params, read_params
+from tandem.errors import ParameterError, StorageError, suggest
+from tandem.plan import Plan, make_plan, search_frameworks, with_search, write_plan
 from tandem.searches.records import SearchRecord
+from tandem.storage import write_text
+
+_LOCK = Path(".tandem/plan.lock")
 
 
-def put_into_suite(params: Params, name: str, frameworks: Sequence[str], root: Path) -> tuple[Params, bool]:
-    """Add a search to the suite of params.yaml if it is not in there; return the declarations, and whether it did.
+@contextmanager
+def planning(root: Path) -> Iterator[None]:
+    """Let no other run of this project read params.yaml and write what follows from it inside the block.
+
+    Two searches that are started at once would else each write the suite without the other.
+    """
+    lock = root / _LOCK
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        file = lock.open("ab")
+    except OSError as error:
+        raise StorageError(f"{lock}: cannot be written ({error.strerror}); make the folder writable") from None
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # freed by the kernel when this process ends, however it does
+        yield
+
+
+def plan_search(root: Path, name: str, frameworks: Sequence[str]) -> tuple[Params, Plan, bool]:
+    """Plan a search, which is added to the suite of params.yaml if it is not in there; call it inside of `planning`.
 
     Args:
-        params: as declared.
+        root: the project's folder.
         name: of the search.
         frameworks: chosen ones; checked before anything is written.
-        root: the project's folder.
+
+    Returns:
+        What is declared, its plan, and whether the search was added.
 
     Raises:
-        ParameterError: the search is not declared, or does not search in a framework.
-        StorageError: params.yaml could not be written.
+        ParameterError: the declarations are wrong, the search is not declared, or does not search in a framework.
+        StorageError: a file could not be written.
     """
-    if name in params.searches:
-        known = search_frameworks(params, name)
-        for framework in frameworks:
-            if framework not in known:
-                raise ParameterError(f"search '{name}' has no framework '{framework}'; {suggest(framework, known)}")
-    added = add_search(params, name, root / paths.PARAMS)
-    return (read_params(root / paths.PARAMS) if added else params), added
+    path = root / paths.PARAMS
+    params = read_params(path)
+    text = with_search(params, name, path)
+    known = search_frameworks(params, name)
+    for framework in frameworks:
+        if framework not in known:
+            raise ParameterError(f"search '{name}' has no framework '{framework}'; {suggest(framework, known)}")
+    added = name not in params.suite.searches
+    if added:
+        params = parse_params(text, path)
+    plan = make_plan(params)
+    if added:  # only now, so that no stage sees the one without the other for longer than need be
+        write_text(path, text)
+    write_plan(plan, root / paths.RUNS)
+    return params, plan, added
 
 
 def search_targets(plan: Plan, name: str, frameworks: Sequence[str]) -> tuple[str, ...]:

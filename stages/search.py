@@ -33,24 +33,34 @@ def main(arguments: list[str]) -> None:
 
     search = read_search(paths.PARAMS, name)
     experiment = read_experiment(paths.PARAMS, search.experiment)
-    limit_threads(experiment.training.threads)
+    cores = search.threads_of(experiment)
+    limit_threads(cores)
 
     from tandem.frameworks import load_framework
-    from tandem.searches.alone import AloneEvaluator
     from tandem.searches.folds import load_folds
     from tandem.searches.loop import Declaration, run_search
+    from tandem.searches.processes import Work, training_alone
     from tandem.searches.together import TogetherEvaluator
     from tandem.searches.watching import Watcher
 
     framework = load_framework(framework_name, alone=True, stacked=True)
-    framework.set_up(experiment.training.threads)
-    folds = load_folds(paths.fit(experiment.dataset), paths.scaler(experiment.dataset), search.protocol)
+    framework.set_up(cores)
+    work = Work(
+        framework=framework_name,
+        threads=experiment.training.threads,
+        metric=search.metric,
+        fit=paths.fit(experiment.dataset),
+        scaler=paths.scaler(experiment.dataset),
+        protocol=search.protocol,
+    )
+    folds = load_folds(work.fit, work.scaler, work.protocol)
     declaration = Declaration(name, search, experiment, framework.NAME, folds.description)
-    alone = AloneEvaluator(framework, search.metric, folds)
-    evaluator = TogetherEvaluator(framework, search.metric, folds, search.chunk_megabytes, alone)
     watcher = Watcher(declaration, _tell)
     start_up_seconds = time.time() - _STARTED
-    found = run_search(declaration, evaluator, _journal(declaration, framework), watcher.on_trial, watcher.on_epochs)
+    with training_alone(framework, work, folds, cores) as alone:
+        evaluator = TogetherEvaluator(framework, search.metric, folds, search.chunk_megabytes, alone)
+        journal = _journal(declaration, framework)
+        found = run_search(declaration, evaluator, journal, watcher.on_trial, watcher.on_epochs)
     best = _write_trials(declaration, found)
     train_experiment(name, best, framework, time.time() - start_up_seconds)
     shutil.rmtree(paths.journal(name, framework.NAME), ignore_errors=True)

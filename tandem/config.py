@@ -425,6 +425,11 @@ class Search(Declared):
     chunk_megabytes: int = Field(
         default=256, gt=0, le=1_000_000, description="Memory for settings trained together; results do not hang on it."
     )
+    threads: Threads | None = Field(
+        default=None,
+        description="Cores that the search takes, for batches as threads, for networks trained one by one as "
+        "processes; none: the experiment's.",
+    )
     frameworks: tuple[FrameworkName, ...] | None = Field(
         default=None, min_length=1, description="Those that search; none: the experiment's, or else the suite's."
     )
@@ -437,6 +442,10 @@ class Search(Declared):
     def epochs_of(self, experiment: Experiment) -> int:
         """Return how many epochs a training takes at most."""
         return experiment.training.epochs if self.epochs is None else self.epochs
+
+    def threads_of(self, experiment: Experiment) -> int:
+        """Return how many cores the search takes."""
+        return experiment.training.threads if self.threads is None else self.threads
 
 
 class Gate(Declared):

@@ -53,13 +53,17 @@ class TrainingEntry(Declared):
 
 
 class SearchEntry(Declared):
-    """One search in one framework; ``experiment`` is the one whose settings it varies, ``weights`` its file."""
+    """One search in one framework; ``experiment`` is the one whose settings it varies, ``weights`` its file.
+
+    ``threads`` names the parameter that says how many it takes.
+    """
 
     search: str
     experiment: str
     dataset: str
     framework: str
     weights: str
+    threads: str
 
 
 class LadderEntry(Declared):
@@ -74,13 +78,15 @@ class LadderEntry(Declared):
 class RunEntry(Declared):
     """What was trained in one framework: an experiment, or a search's best setting under the search's name.
 
-    ``declared`` is the experiment itself, or the one whose settings the search varies.
+    ``declared`` is the experiment itself, or the one whose settings the search varies; ``threads`` names the parameter
+    that says how many it was trained with.
     """
 
     experiment: str
     dataset: str
     framework: str
     declared: str
+    threads: str
 
 
 class ReportEntry(Declared):
@@ -125,6 +131,7 @@ def make_plan(params: Params) -> Plan:
     declared = {name: name for name in trained} | {name: params.searches[name].experiment for name in searched}
     used = {name: params.experiments[experiment].dataset for name, experiment in declared.items()}
     weights = {name: params.experiments[declared[name]].weights_file or NO_WEIGHTS for name in declared}
+    threads = {name: _threads_parameter(params, name, experiment) for name, experiment in declared.items()}
     return Plan(
         datasets={name: _dataset_entry(name, params.datasets[name]) for name in dict.fromkeys(used.values())},
         trainings={
@@ -141,13 +148,22 @@ def make_plan(params: Params) -> Plan:
         },
         searches={
             f"{name}-{framework}": SearchEntry(
-                search=name, experiment=declared[name], dataset=used[name], framework=framework, weights=weights[name]
+                search=name,
+                experiment=declared[name],
+                dataset=used[name],
+                framework=framework,
+                weights=weights[name],
+                threads=threads[name],
             )
             for name, framework in _pairs(searched)
         },
         runs={
             f"{name}-{framework}": RunEntry(
-                experiment=name, dataset=used[name], framework=framework, declared=declared[name]
+                experiment=name,
+                dataset=used[name],
+                framework=framework,
+                declared=declared[name],
+                threads=threads[name],
             )
             for name, framework in _pairs(frameworks)
         },
@@ -167,6 +183,13 @@ def make_plan(params: Params) -> Plan:
 
 def _pairs(frameworks: Mapping[str, Sequence[FrameworkName]]) -> Iterator[tuple[str, FrameworkName]]:
     return ((name, framework) for name, named in frameworks.items() for framework in named)
+
+
+def _threads_parameter(params: Params, name: str, experiment: str) -> str:
+    """Return the name of the parameter that says how many threads an experiment or a search takes."""
+    if name in params.suite.searches and params.searches[name].threads is not None:
+        return f"searches.{name}.threads"
+    return f"experiments.{experiment}.training.threads"
 
 
 def _check_frameworks(frameworks: Mapping[str, Sequence[FrameworkName]]) -> None:
@@ -270,37 +293,38 @@ def select_suite(params: Params, name: str, path: Path) -> bool:
     """
     if name not in params.suites:
         raise ParameterError(f"suite '{name}' is not declared under suites in {path}; {suggest(name, params.suites)}")
-    return _write_suite(params, {key: list(getattr(params.suites[name], key)) for key in Suite.model_fields}, path)
+    chosen = {key: list(getattr(params.suites[name], key)) for key in Suite.model_fields}
+    old = path.read_bytes().decode("utf-8")
+    new = _with_suite(params, chosen, old, path)
+    if new != old:
+        write_text(path, new)
+    return new != old
 
 
-def add_search(params: Params, name: str, path: Path) -> bool:
-    """Add a search to ``suite`` in params.yaml; return whether it was not in there.
+def with_search(params: Params, name: str, path: Path) -> str:
+    """Return the text of params.yaml with a search in ``suite``; as it is where it is in there.
 
     Raises:
         ParameterError: there is no such search, or ``suite`` shares a list with other keys (a YAML anchor).
-        StorageError: params.yaml could not be written.
     """
     if name not in params.searches:
         known = suggest(name, params.searches) if params.searches else "none is declared"
         raise ParameterError(f"search '{name}' is not declared under searches in {path}; {known}")
+    text = path.read_bytes().decode("utf-8")
     if name in params.suite.searches:
-        return False
-    return _write_suite(params, {"searches": [*params.suite.searches, name]}, path)
+        return text
+    return _with_suite(params, {"searches": [*params.suite.searches, name]}, text, path)
 
 
-def _write_suite(params: Params, wanted: Mapping[str, list[str]], path: Path) -> bool:
-    """Give lists of ``suite`` other entries; return whether that changed the file."""
-    changed = {key: names for key, names in wanted.items() if names != list(getattr(params.suite, key))}
-    if not changed:
-        return False
-    old = path.read_bytes().decode("utf-8")
+def _with_suite(params: Params, wanted: Mapping[str, list[str]], old: str, path: Path) -> str:
+    """Return the text of params.yaml with other entries in lists of ``suite``."""
     with contextlib.suppress(YAMLError):  # an alias that has lost its anchor
         text = old
-        for key, names in changed.items():
-            text = _with_list(text, key, names)
+        for key, names in wanted.items():
+            if names != list(getattr(params.suite, key)):
+                text = _with_list(text, key, names)
         if _without_suite(text) == _without_suite(old):
-            write_text(path, text)
-            return True
+            return text
     raise ParameterError(
         f"{path}: suite shares a list with other keys by an anchor (& or *); write the list out and try again"
     )

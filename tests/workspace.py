@@ -122,7 +122,8 @@ def make_workspace(
         params = re.sub(r"(?m)^  experiments: \[.*\]$", f"  experiments: [{', '.join(suite)}]", params, count=1)
     (root / "params.yaml").write_text(params, encoding="utf-8")
     workspace = Workspace(root, hermetic_environment(folder / "home") | {"PYTHONPATH": str(root)})
-    assert workspace.tandem("plan").returncode == 0
+    planned = workspace.tandem("plan")
+    assert planned.returncode == 0, planned.stderr
     if repository:
         shutil.copytree(REPOSITORY / ".dvc", root / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp", "*.local"))
         for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "start"]):

@@ -85,6 +85,11 @@ def _experiment_mistakes(place: Place, search: Search, experiment: Experiment, d
             (*place, "experiment"),
             f"'{name}' trains on {training.devices} devices, a search on one; allowed: an experiment with devices: 1",
         )
+    if search.threads is not None and search.threads < training.threads:
+        yield (
+            (*place, "threads"),
+            f"{search.threads}: '{name}' trains with {training.threads} threads; allowed: {training.threads} and more",
+        )
     if search.epochs is None and training.epochs == 0:
         yield (*place, "epochs"), f"missing; '{name}' trains 0 epochs, say how many each setting is trained"
     no_valid_rows = isinstance(dataset.split, FirstRows) and dataset.split.valid == 0

@@ -145,8 +145,11 @@ def setting_key(values: Mapping[str, Any]) -> str:
 
 
 def base_experiment(search: Search, experiment: Experiment) -> Experiment:
-    """Return the experiment with the search's epochs."""
-    training = experiment.training.model_copy(update={"epochs": search.epochs_of(experiment)})
+    """Return the experiment with the search's epochs and threads."""
+    declared = {"epochs": search.epochs_of(experiment)}
+    if search.threads is not None:
+        declared["threads"] = search.threads
+    training = experiment.training.model_copy(update=declared)
     return experiment.model_copy(update={"training": training})
 
 

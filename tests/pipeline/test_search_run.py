@@ -49,7 +49,7 @@ SEARCHES = """\
     strategy: grid
     space:
       training.batch_size: {choices: [10, 20, 40]}
-    metric: mse
+    metric: log_loss
     epochs: 3
     frameworks: [torch]
 """
@@ -205,6 +205,7 @@ def tandem(workspace: Workspace, *arguments: str, **more: str) -> subprocess.Pop
 @pytest.fixture(scope="module")
 def searched(project: Workspace) -> tuple[str, ...]:
     """What two commands said that searched at once, with one pretended GPU."""
+    assert project.tandem("run", "check").returncode == 0  # makes Prefect's database, which two cannot at once
     running = [tandem(project, "search", name, TANDEM_DEVICES="gpu:0") for name in ("rule", "other-rule")]
     outputs = tuple(process.communicate()[0] for process in running)
     assert [process.returncode for process in running] == [0, 0], outputs

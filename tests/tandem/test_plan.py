@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from tandem.config import read_params
+from tandem.config import parse_params, read_params
 from tandem.errors import ParameterError
 from tandem.plan import (
     NO_LADDER,
     NO_TRIALS,
     NO_WEIGHTS,
-    add_search,
     check_plan,
     make_plan,
     read_plan,
     select_suite,
+    with_search,
     write_plan,
 )
 
@@ -79,15 +79,14 @@ def searching(write_params) -> Path:
 
 
 def test_a_search_is_planned_like_a_trained_experiment_with_trials_in_place_of_a_ladder(searching):
-    params = read_params(searching)
-    assert add_search(params, "wide-grid", searching)
-    plan = make_plan(read_params(searching))
+    plan = make_plan(parse_params(with_search(read_params(searching), "wide-grid", searching), searching))
     assert plan.searches["wide-grid-torch"].model_dump() == {
         "search": "wide-grid", "experiment": "wide", "dataset": "diabetes", "framework": "torch",
-        "weights": NO_WEIGHTS,
+        "weights": NO_WEIGHTS, "threads": "experiments.wide.training.threads",
     }  # fmt: skip
     assert plan.runs["wide-grid-torch"].model_dump() == {
         "experiment": "wide-grid", "dataset": "diabetes", "framework": "torch", "declared": "wide",
+        "threads": "experiments.wide.training.threads",
     }  # fmt: skip
     assert plan.reports["wide-grid"].model_dump() == {
         "experiment": "wide-grid", "dataset": "diabetes", "frameworks": "torch",
@@ -99,29 +98,36 @@ def test_a_search_is_planned_like_a_trained_experiment_with_trials_in_place_of_a
     assert not [name for part in (plan.trainings, plan.ladders) for name in part if name.startswith("wide-grid")]
 
 
+def test_a_search_may_take_threads_of_its_own(searching):
+    text = with_search(read_params(searching), "wide-grid", searching)
+    plan = make_plan(parse_params(text.replace("    metric: mse\n", "    metric: mse\n    threads: 3\n"), searching))
+    assert plan.searches["wide-grid-torch"].threads == "searches.wide-grid.threads"
+    assert plan.runs["wide-grid-torch"].threads == "searches.wide-grid.threads"
+    assert plan.runs["coffee-keras"].threads == "experiments.coffee.training.threads"
+
+
 def test_what_stands_in_for_a_missing_file_is_there():
     assert all((REPOSITORY / path).exists() for path in (NO_WEIGHTS, NO_LADDER, NO_TRIALS))
 
 
 def test_adding_a_search_to_the_suite_changes_that_list_alone(searching):
     before = searching.read_text()
-    assert add_search(read_params(searching), "wide-grid", searching) is True
-    after = searching.read_text()
+    after = with_search(read_params(searching), "wide-grid", searching)
     assert after.replace("  searches: [wide-grid]\n", "") == before
-    assert add_search(read_params(searching), "wide-grid", searching) is False
-    assert searching.read_text() == after
+    searching.write_text(after)
+    assert with_search(read_params(searching), "wide-grid", searching) == after
 
 
 def test_a_search_that_is_not_declared_is_named_with_the_nearest(searching):
     params = read_params(searching)
     with pytest.raises(ParameterError) as caught:
-        add_search(params, "wide-gird", searching)
+        with_search(params, "wide-gird", searching)
     assert str(caught.value) == (
         f"search 'wide-gird' is not declared under searches in {searching}; allowed: wide-grid; "
         "did you mean 'wide-grid'?"
     )
     with pytest.raises(ParameterError, match=r"is not declared under searches in .*; none is declared$"):
-        add_search(params.model_copy(update={"searches": {}}), "wide-grid", searching)
+        with_search(params.model_copy(update={"searches": {}}), "wide-grid", searching)
 
 
 def test_a_plan_names_a_data_set_once_however_many_experiments_use_it(params):

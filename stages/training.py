@@ -36,6 +36,7 @@ def train_experiment(name: str, experiment: Experiment, framework: Framework, st
         started: when the start-up began that is told as such, in seconds since 1970.
     """
     from tandem.fitdata import load_fit
+    from tandem.population.replicates import trains_together
     from tandem.training import Session
 
     streamed = experiment.training.input == "streamed"
@@ -45,12 +46,13 @@ def train_experiment(name: str, experiment: Experiment, framework: Framework, st
     session = Session(framework, architecture, experiment, data, 0 if folds else None)
     checkpoints = _checkpoints(name, session)
     start_up_seconds = time.time() - started
-    results = list(_train_replicates(session, checkpoints))
-    for fold in range(1, folds):
+    together = trains_together(framework, architecture, experiment, data)
+    results = list(_train_together(session, checkpoints) if together else _train_replicates(session, checkpoints))
+    for fold in range(1, 0 if together else folds):
         data = load_fit(paths.fit(experiment.dataset), paths.scaler(experiment.dataset), fold, streamed=streamed)
         session = Session(framework, architecture, experiment, data, fold, session.batch_size)
         results += _train_replicates(session, checkpoints)
-    _write(name, session, results, start_up_seconds)
+    _write(name, session, results, start_up_seconds, together=together)
     checkpoints.clear()
 
 
@@ -119,11 +121,40 @@ def _train_replicates(session: Session, checkpoints: Checkpoints) -> Iterator[Tr
             yield Trained.from_checkpoint(finished)
             continue
         result = train_replicate(session, replicate, checkpoints, on_epoch=_tell_epoch, on_resume=_tell_resume)
-        print(f"{session.name(replicate)}: {result.record.outcome} after {result.record.epochs} epochs: "
-              f"{result.record.explanation}", flush=True)  # fmt: skip
+        _tell_result(result)
         if session.trainings > 1:
             checkpoints.save_finished(number, *result.to_checkpoint())
         yield result
+
+
+def _train_together(session: Session, checkpoints: Checkpoints) -> list[Trained]:
+    """Return the results of all replicates on all folds, trained as one batch."""
+    from tandem.fitdata import load_fit
+    from tandem.population.replicates import train_together
+
+    experiment = session.experiment
+    folder, scaler = paths.fit(experiment.dataset), paths.scaler(experiment.dataset)
+    more = range(1, len(session.data.description.folds))
+    data = [session.data, *(load_fit(folder, scaler, fold) for fold in more)]
+    results = train_together(
+        session.framework,
+        session.architecture,
+        experiment,
+        data,
+        checkpoints,
+        on_epoch=_tell_epoch,
+        on_resume=_tell_resume,
+    )
+    for result in results:
+        _tell_result(result)
+    return results
+
+
+def _tell_result(result: Trained) -> None:
+    record = result.record
+    where = "" if record.fold is None else f" on fold {record.fold}"
+    print(f"replicate {record.replicate}{where}: {record.outcome} after {record.epochs} epochs: {record.explanation}",
+          flush=True)  # fmt: skip
 
 
 def _tell_resume(training: str, epoch: int) -> None:
@@ -140,7 +171,7 @@ def _tell_epoch(progress: Progress) -> None:
               f"train_loss {progress.train_loss:.4g}{valid}", flush=True)  # fmt: skip
 
 
-def _write(name: str, session: Session, results: list[Trained], start_up_seconds: float) -> None:
+def _write(name: str, session: Session, results: list[Trained], start_up_seconds: float, *, together: bool) -> None:
     """Write every out of the stage, each all or nothing."""
     import numpy as np
 
@@ -157,6 +188,7 @@ def _write(name: str, session: Session, results: list[Trained], start_up_seconds
         constants=experiment.constants,
         threads=experiment.training.threads,
         batch_size=session.batch_size,
+        together=together,
         device=framework.device(experiment.training.devices),
         versions={"python": platform.python_version(), "numpy": np.__version__, **framework.versions()},
         platform=f"{platform.system()} {platform.machine()}",

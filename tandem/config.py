@@ -661,6 +661,30 @@ def _read_entry(path: Path, section: str, name: str, kind: type[Entry]) -> Entry
     return entry
 
 
+def parse_at(place: tuple[str, ...], kind: type[Entry], declared: Any) -> Entry:
+    """Check a part of params.yaml that stands in no file.
+
+    Args:
+        place: where it would stand, ("experiments", "any") for instance.
+        kind: the model of it.
+        declared: plain values.
+
+    Raises:
+        ParameterError: every mistake, one a line, as "place below the part: what is wrong".
+    """
+    plain: Any = _plain(declared)
+    problems: list[Any] = []
+    try:
+        return kind.model_validate_json(json.dumps(plain, default=str))
+    except ValidationError as error:
+        problems = [dict(problem) for problem in error.errors() if not _is_echo(problem)]
+    for key in reversed(place):
+        plain = {key: plain}
+    mistakes = [_explain({}, plain, {**problem, "loc": (*place, *problem["loc"])}) for problem in problems]
+    lines = (str(mistake).removeprefix(_dotted(place)).removeprefix(".") for mistake in mistakes)
+    raise ParameterError("\n".join(dict.fromkeys(lines)))
+
+
 def params_schema() -> dict[str, Any]:
     """Return the JSON Schema of params.yaml, for editors."""
     schema = _with_strategies(_with_names_of_layers(Params.model_json_schema()))
@@ -927,10 +951,7 @@ def _inconsistencies(plain: dict[str, Any]) -> Iterator[Inconsistency]:
         if isinstance(frameworks, list) and len(set(map(str, frameworks))) < len(frameworks):
             yield (*suite_place, "frameworks"), f"{frameworks} names a framework twice; remove one of the two"
         if isinstance(suite, dict) and not suite.get("experiments") and not suite.get("searches"):
-            yield (
-                (*suite_place, "experiments"),
-                "nothing runs; name an experiment, or under searches a search",
-            )
+            yield (*suite_place, "experiments"), "nothing runs; name an experiment, or under searches a search"
         yield from _unable_frameworks(suite_place, suite, experiments, good_datasets)
         yield from _unable_to_search(suite_place, suite, plain)
 

@@ -179,6 +179,7 @@ class RunRecord(Record):
     constants: Literal["aligned", "aligned-torch", "native"]
     threads: int
     batch_size: int | None = None  # rows a step, also where ``auto`` was declared; None in older records
+    together: bool = False  # its replicates and folds were trained as one batch of matrices
     device: str
     versions: dict[str, str]  # python, numpy and the framework's own packages
     platform: str

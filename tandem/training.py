@@ -29,7 +29,7 @@ from tandem.weight_file import read_weights
 
 _SEED_RANGE = 2**31
 DROPOUT_STREAM, _ORDER_STREAM, _AUGMENTATION_STREAM = 1, 2, 3
-_PROBE_ROWS = 512  # training rows over which gradient norms are taken
+PROBE_ROWS = 512  # training rows over which gradient norms are taken
 
 Clock = Callable[[], float]
 
@@ -133,6 +133,7 @@ class Session:
         data: scaled rows.
         fold: on whose rows it trains; None with a single validation part.
         batch_size: rows a step, chosen before; none: as declared, and chosen here where that is ``auto``.
+        gradient_norms: whether they are recorded; it costs a pass over some rows each epoch.
     """
 
     def __init__(
@@ -143,12 +144,12 @@ class Session:
         data: FitData,
         fold: int | None = None,
         batch_size: int | None = None,
+        *,
+        gradient_norms: bool = True,
     ) -> None:
-        self.framework, self.architecture, self.experiment = framework, architecture, experiment
-        self.data, self.fold = data, fold
-        for part, rows in (("training", data.train), ("validation", data.valid)):
-            architecture.check_rows(rows.features, part)
-        self.batch_size = batch_size or choose_batch_size(framework, architecture, experiment, data.train)
+        self.framework, self.architecture, self.fold = framework, architecture, fold
+        self._records_norms = gradient_norms
+        self._take(experiment, data, batch_size)
         self.network = framework.build(architecture, seed=experiment.training.seed, constants=experiment.constants)
         self.trainer = framework.trainer(
             self.network,
@@ -157,8 +158,31 @@ class Session:
             constants=experiment.constants,
             devices=experiment.training.devices,
         )
-        self._given = {**adapted_weights(architecture, data.train.features), **given_weights(experiment, architecture)}
-        self._probe = Rows(data.train.features[:_PROBE_ROWS], data.train.targets[:_PROBE_ROWS])
+
+    def _take(self, experiment: Experiment, data: FitData, batch_size: int | None) -> None:
+        self.experiment, self.data = experiment, data
+        for part, rows in (("training", data.train), ("validation", data.valid)):
+            self.architecture.check_rows(rows.features, part)
+        self.batch_size = batch_size or choose_batch_size(self.framework, self.architecture, experiment, data.train)
+        adapted = adapted_weights(self.architecture, data.train.features)
+        self._given = {**adapted, **given_weights(experiment, self.architecture)}
+        self._probe = Rows(data.train.features[:PROBE_ROWS], data.train.targets[:PROBE_ROWS])
+
+    def take(self, experiment: Experiment, data: FitData) -> None:
+        """Train on other rows, with other settings, from now on; what was compiled is kept for rows of the same shape.
+
+        Args:
+            experiment: of the same network, constants, devices and optimiser; its learning rate may be another.
+            data: scaled rows.
+        """
+        self._take(experiment, data, None)
+        self.trainer.take_rows(data.train)
+
+    def drop_rows(self) -> None:
+        """Let go of the rows, until :meth:`take` brings others."""
+        none = Rows(self.data.train.features[:0].copy(), self.data.train.targets[:0].copy())
+        self.data, self._probe = FitData(none, none, self.data.description), none
+        self.trainer.take_rows(none)
 
     @property
     def trainings(self) -> int:
@@ -179,14 +203,24 @@ class Session:
         self.trainer.restart({**self.framework.weights(fresh), **self._given})
 
     def gradient_norms(self) -> dict[str, float]:
-        """Return the Euclidean norm of the loss's gradient over the probe, for each layer with trainable arrays."""
+        """Return the Euclidean norm of the loss's gradient over the probe, for each layer with trainable arrays.
+
+        Nothing where none are recorded.
+        """
+        if not self._records_norms:
+            return {}
         _, gradients = self.framework.gradients(self.network, self._probe)
-        squares: dict[str, float] = {}
-        with np.errstate(all="ignore"):  # a diverged network has no finite gradients
-            for name, gradient in gradients.items():
-                layer = name.partition("/")[0]
-                squares[layer] = squares.get(layer, 0.0) + float(np.square(gradient, dtype=np.float64).sum())
-        return {layer: math.sqrt(square) for layer, square in squares.items()}
+        return layer_norms(gradients)
+
+
+def layer_norms(gradients: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Return the Euclidean norm of each layer's gradients, given by "layer/parameter"."""
+    squares: dict[str, float] = {}
+    with np.errstate(all="ignore"):  # a diverged network has no finite gradients
+        for name, gradient in gradients.items():
+            layer = name.partition("/")[0]
+            squares[layer] = squares.get(layer, 0.0) + float(np.square(gradient, dtype=np.float64).sum())
+    return {layer: math.sqrt(square) for layer, square in squares.items()}
 
 
 def adapted_weights(architecture: Architecture, features: np.ndarray) -> dict[str, np.ndarray]:
@@ -218,7 +252,7 @@ def given_weights(experiment: Experiment, architecture: Architecture) -> dict[st
 def train_replicate(
     session: Session,
     replicate: int,
-    checkpoints: States,
+    checkpoints: States | None,
     *,
     on_epoch: Callable[[Progress], None] | None = None,
     on_resume: Callable[[str, int], None] | None = None,
@@ -229,7 +263,7 @@ def train_replicate(
     Args:
         session: the network and its trainer.
         replicate: its number; added to the declared seed.
-        checkpoints: where an unfinished training is kept.
+        checkpoints: where an unfinished training is kept; None: nowhere.
         on_epoch: told after each epoch.
         on_resume: told the training's name and the epoch after which it goes on.
         clock: seconds, monotonic.
@@ -239,7 +273,7 @@ def train_replicate(
     seed = declared.seed + replicate
     session.restart(seed)
     run, best = Run(), framework.weights(network)
-    resumed = checkpoints.load(session.number(replicate))
+    resumed = checkpoints.load(session.number(replicate)) if checkpoints is not None else None
     if resumed is not None:
         run = Run(**resumed.facts)
         trainer.load_state({name: array for name, array in resumed.arrays.items() if not name.startswith("best/")})
@@ -278,7 +312,7 @@ def train_replicate(
         run.wall_times.append(time.time())
         if note_epoch(run, values, declared):
             best = framework.weights(network)
-        if not run.stopped:
+        if checkpoints is not None and not run.stopped:
             kept = {f"best/{name}": array for name, array in best.items()}
             checkpoints.save(session.number(replicate), vars(run), partial(_state_with, trainer, kept))
         if on_epoch is not None:
@@ -287,7 +321,15 @@ def train_replicate(
     keep_best = declared.checkpoint == "best" or run.outcome == "diverged"
     weights = best if keep_best else framework.weights(network)
     kept_epoch = run.best_epoch if keep_best else run.epoch
-    return _result(run, weights, _record(run, session, replicate, kept_epoch), resumed is not None)
+    return finish(
+        run,
+        weights,
+        experiment,
+        replicate=replicate,
+        fold=session.fold,
+        kept_epoch=kept_epoch,
+        resumed=resumed is not None,
+    )
 
 
 def _state_with(trainer: Trainer, kept: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
@@ -361,20 +403,28 @@ def _progress(run: Run, session: Session, replicate: int) -> Progress:
     )
 
 
-def _record(run: Run, session: Session, replicate: int, kept_epoch: int) -> ReplicateRecord:
+def finish(
+    run: Run,
+    weights: Mapping[str, np.ndarray],
+    experiment: Experiment,
+    *,
+    replicate: int,
+    fold: int | None,
+    kept_epoch: int,
+    resumed: bool,
+) -> Trained:
+    """Return the result of a training that has ended.
+
+    Args:
+        run: what was noted of its epochs.
+        weights: that are kept.
+        experiment: its settings.
+        replicate: its number.
+        fold: on whose rows it trained; None with a single validation part.
+        kept_epoch: whose weights are kept; 0: the initial ones.
+        resumed: it went on from a checkpoint.
+    """
     outcome: Any = run.outcome
-    return ReplicateRecord(
-        replicate=replicate,
-        fold=session.fold,
-        seed=session.experiment.training.seed + replicate,
-        outcome=outcome,
-        epochs=run.epoch,
-        kept_epoch=kept_epoch,
-        explanation=run.stopped,
-    )
-
-
-def _result(run: Run, weights: Mapping[str, np.ndarray], record: ReplicateRecord, resumed: bool) -> Trained:
     columns = {name: tuple(_finite(value) for value in values) for name, values in run.columns.items()}
     return Trained(
         weights=weights,
@@ -386,11 +436,19 @@ def _result(run: Run, weights: Mapping[str, np.ndarray], record: ReplicateRecord
                 layer: tuple(_finite(norm) for norm in norms) for layer, norms in run.gradient_norms.items()
             },
         ),
-        record=record,
+        record=ReplicateRecord(
+            replicate=replicate,
+            fold=fold,
+            seed=experiment.training.seed + replicate,
+            outcome=outcome,
+            epochs=run.epoch,
+            kept_epoch=kept_epoch,
+            explanation=run.stopped,
+        ),
         timing=ReplicateTiming(
             seconds=run.elapsed[-1] if run.elapsed else 0.0,
             seconds_per_epoch=tuple(run.train_seconds),
-            seconds_to_kept_epoch=run.elapsed[record.kept_epoch - 1] if record.kept_epoch else 0.0,
+            seconds_to_kept_epoch=run.elapsed[kept_epoch - 1] if kept_epoch else 0.0,
         ),
         wall_times=tuple(run.wall_times),
         resumed=resumed,

@@ -21,15 +21,20 @@ from tandem.datasets.source import Rows
 from tandem.imports import quick_imports
 from tandem.models import Architecture, Constants
 from tandem.optimizers import AnyOptimizer
+from tandem.population.costs import StackCosts
 from tandem.population.stack import Stack
 from tandem.records import ModelSummary
 
-_STACKED = {"TF_ENABLE_ONEDNN_OPTS": "1"}
+# MKL otherwise rounds a product by where in memory its matrices begin, hence by the members beside it.
+_STACKED = {"TF_ENABLE_ONEDNN_OPTS": "1", "MKL_CBWR": "AUTO"}
 _CONVENIENCES = ("matplotlib", "pandas", "sklearn")  # Keras imports them where they are, and works without
 
 
 class Trainer(Protocol):
     """A network with its optimiser and its training rows, ready to train epochs."""
+
+    def take_rows(self, rows: Rows) -> None:
+        """Take other training rows; before the next epoch comes :meth:`restart` or :meth:`load_state`."""
 
     def restart(self, initial: Mapping[str, np.ndarray]) -> None:
         """Begin again with other weights, by "layer/parameter", and an optimiser without memory."""
@@ -121,6 +126,9 @@ class Population(Protocol):
             weights: (len(positions), *shape) arrays to use; None: those that the members have.
         """
 
+    def gradients(self, positions: Sequence[int], rows: Rows) -> dict[str, np.ndarray]:
+        """Return the gradients (members, *shape) of some members over the same rows, as :meth:`Framework.gradients`."""
+
 
 class Framework(Protocol):
     """What a package below ``tandem.frameworks`` offers. ``network`` is a framework's own object."""
@@ -128,6 +136,7 @@ class Framework(Protocol):
     NAME: str
     NATIVE_DIFFERENCES: Mapping[str, str]
     EXPORTS: Mapping[str, Callable[[Any, Path], None]]  # format -> writes a network into a folder; see tandem/export.py
+    STACK_COSTS: StackCosts | None  # None: it trains networks one at a time alone
 
     def set_up(self, threads: int, devices: int = 1) -> None:
         """Fix the number of threads of each device and switch deterministic operations on; before anything else.
@@ -168,7 +177,10 @@ class Framework(Protocol):
         """
 
     def populate(self, stack: Stack, rows: Sequence[Rows], dtype: str = "float32") -> Population:
-        """Put members of one family together with the training rows of each fold, scaled."""
+        """Put members of one family together with the training rows of each fold, scaled.
+
+        A framework whose ``STACK_COSTS`` are None has no such function.
+        """
 
     def predict(self, network: Any, features: np.ndarray) -> tuple[np.ndarray, ...]:
         """Return each head's raw outputs (n, units) of scaled features (n, *shape), layers in inference mode."""

@@ -21,6 +21,7 @@ from tandem.config import Experiment
 from tandem.layers import Layer
 from tandem.models import Architecture, initial_weights, parameter_names
 from tandem.optimizers import Sgd
+from tandem.population.costs import Work
 
 BATCHED_KINDS = frozenset(
     {
@@ -111,6 +112,21 @@ def family(member: Member, rows: int) -> tuple[Any, ...]:
         tuple(_structure(layer) for layer in architecture.body),
         padded_widths(architecture),
     )
+
+
+def work_of(member: Member, networks: int, programs: int, rows: int) -> Work:
+    """Return what it takes to train so many networks like one.
+
+    Args:
+        member: one for which :func:`why_alone` has no reason.
+        networks, programs: see :class:`tandem.population.costs.Work`.
+        rows: to train on.
+    """
+    training = member.experiment.training
+    assert isinstance(training.batch_size, int)  # noqa: S101  (auto is trained alone)
+    weights = sum(math.prod(parameter.shape) for _, parameter in parameter_names(member.architecture))
+    steps = math.ceil(rows * training.repeat / training.batch_size) * training.epochs
+    return Work(networks, programs, weights, training.batch_size, steps)
 
 
 def _structure(layer: Layer) -> tuple[Any, ...]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -23,11 +23,13 @@ from tandem.population.stack import Member, Stack, family
 from tandem.schedules import learning_rates
 from tandem.training import (
     DROPOUT_STREAM,
+    PROBE_ROWS,
     Run,
     adapted_weights,
     epoch_order,
     epoch_seed,
     given_weights,
+    layer_norms,
     note_epoch,
 )
 
@@ -103,8 +105,12 @@ class Fold(Protocol):
         """Scored on."""
 
 
+_T = TypeVar("_T")
 Batch = tuple[Candidate, ...]  # trained at once
 OnLeft = Callable[[Left], None]
+OnEpochs = Callable[[int], None]
+# Told after an epoch the members that are still trained, and a function that gives their states.
+Follow = Callable[[Mapping[Hashable, Run], Callable[[], Mapping[Hashable, Held]]], None]
 
 
 def make_batches(candidates: Sequence[Candidate], folds: Sequence[Fold], megabytes: int) -> Iterator[Batch]:
@@ -142,8 +148,9 @@ def train_batch(
     folds: Sequence[Fold],
     epochs: int | None,
     on_left: OnLeft,
-    on_epochs: Callable[[int], None] | None = None,
+    on_epochs: OnEpochs | None = None,
     dtype: str = "float32",
+    follow: Follow | None = None,
 ) -> None:
     """Train a batch until each member has stopped or has had its epochs.
 
@@ -155,8 +162,9 @@ def train_batch(
         on_left: told each member when it leaves; its run says whether it has stopped.
         on_epochs: told after each epoch how many members trained it.
         dtype: number type.
+        follow: asked for after each epoch, by whoever wants each member's whole history; it is not recorded otherwise.
     """
-    _Group(framework, batch, folds, dtype).train(epochs, on_left, on_epochs)
+    _Group(framework, batch, folds, dtype, follow).train(epochs, on_left, on_epochs)
 
 
 @dataclass
@@ -174,7 +182,8 @@ class _Followed:
 
     @property
     def keeps_best(self) -> bool:
-        return self.member.experiment.training.checkpoint == "best"
+        """Whether the weights of the best epoch are wanted."""
+        return self.best is not None or self.member.experiment.training.checkpoint == "best"
 
     @property
     def watches(self) -> bool:
@@ -190,6 +199,7 @@ class _Group:
     batch: Batch
     folds: Sequence[Fold]
     dtype: str
+    follow: Follow | None
     followed: list[_Followed] = field(init=False)
     stack: Stack = field(init=False)
     population: Population = field(init=False)
@@ -199,50 +209,55 @@ class _Group:
         used = sorted({member.fold for member in members})
         self._position = {fold: position for position, fold in enumerate(used)}
         self.stack = Stack.of(members)
-        self.population = self.framework.populate(self.stack, [self.folds[fold].train for fold in used], self.dtype)
         begun = _begin(self.batch, self.folds)
-        slots = {name: _packed_slot(self.stack, name, begun) for name in begun[0].slots}
-        weights = self.stack.pack([held.weights for held in begun], self.dtype)
-        self.population.restart(weights, slots, begun[0].steps)
+        stack, given = Stack.of(_two_or_more(members)), _two_or_more(begun)
+        self.population = self.framework.populate(stack, [self.folds[fold].train for fold in used], self.dtype)
+        slots = {name: _packed_slot(stack, name, given) for name in given[0].slots}
+        weights = stack.pack([held.weights for held in given], self.dtype)
+        self.population.restart(weights, slots, given[0].steps)
         self.followed = [
-            _Followed(candidate, _copied(held.run), held.best)
+            _Followed(candidate, _copied(held.run), held.best or (None if self.follow is None else held.weights))
             for candidate, held in zip(self.batch, begun, strict=True)
         ]
 
-    def train(self, epochs: int | None, on_left: OnLeft, on_epochs: Callable[[int], None] | None) -> None:
+    def train(self, epochs: int | None, on_left: OnLeft, on_epochs: OnEpochs | None) -> None:
         """Train epochs until nobody is left."""
+        if self.follow is not None:
+            self._note_gradients([place for place, one in enumerate(self.followed) if not one.run.epoch])
         self._let_go(epochs, on_left)
         while self.followed:
             began = time.perf_counter()
             losses, values = self._train_epoch()
+            trained = time.perf_counter() - began
             watched = self._watch()
             better = []
             for position, one in enumerate(self.followed):
-                run, architecture = one.run, one.member.architecture
-                run.epoch += 1
+                one.run.epoch += 1
                 noted = {
                     "train_loss": float(losses[position]),
-                    f"train_{metrics.EPOCH_METRIC[architecture.task]}": float(values[position]),
+                    f"train_{metrics.EPOCH_METRIC[one.member.architecture.task]}": float(values[position]),
+                    **watched.get(position, {}),
                 }
-                if position in watched:
-                    noted["valid_loss"] = watched[position]
-                if note_epoch(run, noted, one.member.experiment.training) and one.keeps_best:
+                if self.follow is not None:
+                    self._note_history(one, noted, trained / len(self.followed))
+                if note_epoch(one.run, noted, one.member.experiment.training) and one.keeps_best:
                     better.append(position)
             self._keep_best(better)
-            share = (time.perf_counter() - began) / len(self.followed)
-            for one in self.followed:
-                one.seconds += share
+            if self.follow is not None:
+                self._note_gradients(range(len(self.followed)))
+            self._share(time.perf_counter() - began)
             if on_epochs is not None:
                 on_epochs(len(self.followed))
             self._let_go(epochs, on_left)
+            if self.follow is not None and self.followed:
+                self.follow({one.candidate.name: one.run for one in self.followed}, self._states)
 
     def _train_epoch(self) -> tuple[np.ndarray, np.ndarray]:
         """Show every member its rows in its own order; members with the same seed and fold share one."""
         streams: dict[tuple[int, int, bool], int] = {}
         orders: list[np.ndarray] = []
         folds, of_member, rates, seeds = [], [], [], []
-        training = self.followed[0].member.experiment.training
-        batch_size = training.batch_size
+        batch_size = self.followed[0].member.experiment.training.batch_size
         assert isinstance(batch_size, int)  # noqa: S101  (auto is trained alone)
         for one in self.followed:
             member, declared = one.member, one.member.experiment.training
@@ -253,31 +268,79 @@ class _Group:
                 orders.append(epoch_order(rows, declared.repeat, member.seed, one.run.epoch, shuffle=declared.shuffle))
                 folds.append(self._position[member.fold])
             of_member.append(streams[key])
-            steps = math.ceil(len(orders[0]) / batch_size)
+            steps = self._steps()
             optimizer = member.experiment.optimizer
             rates.append(learning_rates(optimizer.schedule, optimizer.learning_rate, one.run.epoch, steps))
             seeds.append(epoch_seed(member.seed, one.run.epoch, DROPOUT_STREAM))
         return self.population.train_epoch(
             np.stack(orders).astype(np.int64),
             np.array(folds),
-            np.array(of_member),
+            np.array(_two_or_more(of_member)),
             batch_size,
-            np.stack(rates, axis=1),
-            seeds,
+            np.stack(_two_or_more(rates), axis=1),
+            _two_or_more(seeds),
         )
 
-    def _watch(self) -> dict[int, float]:
-        """Return the loss on the rows that are watched, of each member for which it decides anything."""
-        by_fold: dict[int, list[int]] = {}
-        for position, one in enumerate(self.followed):
-            if one.watches and len(self.folds[one.member.fold].watch):
-                by_fold.setdefault(one.member.fold, []).append(position)
-        found: dict[int, float] = {}
-        for fold, positions in by_fold.items():
+    def _share(self, seconds: float) -> None:
+        """Give each member its share of an epoch's time."""
+        share, now = seconds / len(self.followed), time.time()
+        for one in self.followed:
+            one.seconds += share
+            if self.follow is not None:
+                one.run.elapsed.append((one.run.elapsed[-1] if one.run.elapsed else 0.0) + share)
+                one.run.wall_times.append(now)
+
+    def _note_history(self, one: _Followed, noted: Mapping[str, float], seconds: float) -> None:
+        optimizer, run = one.member.experiment.optimizer, one.run
+        rates = learning_rates(optimizer.schedule, optimizer.learning_rate, run.epoch - 1, self._steps())
+        run.learning_rate.append(float(rates[0]))
+        run.train_seconds.append(seconds)
+        for name, value in noted.items():
+            run.columns.setdefault(name, []).append(value)
+
+    def _note_gradients(self, positions: Sequence[int]) -> None:
+        """Note the norm of the gradient of each layer, over the first training rows of each member's fold."""
+        for fold, chosen in self._by_fold(positions).items():
+            rows = self.folds[fold].train
+            probe = Rows(rows.features[:PROBE_ROWS], rows.targets[:PROBE_ROWS])
+            gradients = self.population.gradients(_two_or_more(chosen), probe)
+            for place, position in enumerate(chosen):
+                norms = layer_norms({name: gradient[place] for name, gradient in gradients.items()})
+                for layer, norm in norms.items():
+                    self.followed[position].run.gradient_norms.setdefault(layer, []).append(norm)
+
+    def _steps(self) -> int:
+        member = self.followed[0].member
+        training = member.experiment.training
+        assert isinstance(training.batch_size, int)  # noqa: S101  (auto is trained alone)
+        return math.ceil(len(self.folds[member.fold].train) * training.repeat / training.batch_size)
+
+    def _by_fold(self, positions: Iterable[int]) -> dict[int, list[int]]:
+        found: dict[int, list[int]] = {}
+        for position in positions:
+            found.setdefault(self.followed[position].member.fold, []).append(position)
+        return found
+
+    def _watch(self) -> dict[int, dict[str, float]]:
+        """Return the loss on the rows that are watched, of each member for which it decides anything.
+
+        Of members that are followed, all that is recorded.
+        """
+        wanted = [place for place, one in enumerate(self.followed) if one.watches or self.follow is not None]
+        found: dict[int, dict[str, float]] = {}
+        for fold, positions in self._by_fold(wanted).items():
             rows = self.folds[fold].watch
-            outputs = self.population.predict(positions, rows.features)
-            losses = mean_losses(self.stack.padded, outputs, rows.targets)
-            found.update(zip(positions, losses.tolist(), strict=True))
+            if not len(rows):
+                continue
+            outputs = self._predict(positions, rows.features)
+            if self.follow is None:
+                losses = mean_losses(self.stack.padded, outputs, rows.targets).tolist()
+                found |= {position: {"valid_loss": loss} for position, loss in zip(positions, losses, strict=True)}
+                continue
+            for place, position in enumerate(positions):
+                own = [raw[place] for raw in outputs]
+                values = metrics.epoch_values(self.stack.members[position].architecture, own, rows.targets)
+                found[position] = {f"valid_{name}": value for name, value in values.items()}
         return found
 
     def _keep_best(self, positions: list[int]) -> None:
@@ -287,6 +350,25 @@ class _Group:
         part = self.stack.keep(positions)
         for place, position in enumerate(positions):
             self.followed[position].best = part.unpack(place, weights)
+
+    def _states(self) -> dict[Hashable, Held]:
+        """Return the state of every member that is still trained."""
+        held = self._hold(range(len(self.followed)))
+        return {one.candidate.name: state for one, state in zip(self.followed, held, strict=True)}
+
+    def _hold(self, positions: Sequence[int]) -> list[Held]:
+        weights, slots, steps = self.population.arrays(positions)
+        part = self.stack.keep(positions)
+        return [
+            Held(
+                self.followed[position].run,
+                part.unpack(place, weights),
+                _own_slots(part, place, slots),
+                steps,
+                self.followed[position].best,
+            )
+            for place, position in enumerate(positions)
+        ]
 
     def _let_go(self, epochs: int | None, on_left: OnLeft) -> None:
         """Hand over those that have stopped or pause, and go on with the rest."""
@@ -300,18 +382,7 @@ class _Group:
         ]
         if not gone:
             return
-        weights, slots, steps = self.population.arrays(gone)
-        part = self.stack.keep(gone)
-        helds = [
-            Held(
-                self.followed[position].run,
-                part.unpack(place, weights),
-                _own_slots(part, place, slots),
-                steps,
-                self.followed[position].best,
-            )
-            for place, position in enumerate(gone)
-        ]
+        helds = self._hold(gone)
         kept = [kept_weights(self.followed[position].member, held) for position, held in zip(gone, helds, strict=True)]
         outputs = self._score(gone, kept)
         for position, held, scored in zip(gone, helds, outputs, strict=True):
@@ -321,7 +392,14 @@ class _Group:
         self.followed = [self.followed[position] for position in stay]
         if stay:
             self.stack = self.stack.keep(stay)
-            self.population.keep(stay)
+            self.population.keep(_two_or_more(stay))
+
+    def _predict(
+        self, positions: Sequence[int], features: np.ndarray, weights: Mapping[str, np.ndarray] | None = None
+    ) -> tuple[np.ndarray, ...]:
+        """Return each head's raw outputs of some members; ``weights`` are of two members where one is asked for."""
+        raws = self.population.predict(_two_or_more(positions), features, weights)
+        return tuple(raw[: len(positions)] for raw in raws)
 
     def _score(
         self, positions: Sequence[int], weights: Sequence[Mapping[str, np.ndarray]]
@@ -331,16 +409,27 @@ class _Group:
         for fold in sorted({self.followed[position].member.fold for position in positions}):
             places = [place for place, position in enumerate(positions) if self.followed[position].member.fold == fold]
             chosen = [positions[place] for place in places]
-            packed = self.stack.keep(chosen).pack([weights[place] for place in places], self.dtype)
-            raws = self.population.predict(chosen, self.folds[fold].score.features, packed)
+            packed = self.stack.keep(_two_or_more(chosen)).pack(
+                _two_or_more([weights[place] for place in places]), self.dtype
+            )
+            raws = self._predict(chosen, self.folds[fold].score.features, packed)
             for number, place in enumerate(places):
                 outputs[place] = tuple(raw[number] for raw in raws)
         return outputs
 
 
+def _two_or_more(items: Sequence[_T]) -> list[_T]:
+    """Return items, one twice.
+
+    A single matrix is multiplied by another routine than a stack of them, which rounds otherwise: a member by itself
+    is trained beside a copy.
+    """
+    return list(items) * (2 if len(items) == 1 else 1)
+
+
 def kept_weights(member: Member, held: Held) -> Mapping[str, np.ndarray]:
-    """Return the weights that a member keeps: of its last epoch, or of its best if so declared."""
-    best = member.experiment.training.checkpoint == "best"
+    """Return the weights that a member keeps: of its last epoch, or of its best if so declared or if it diverged."""
+    best = member.experiment.training.checkpoint == "best" or held.run.outcome == "diverged"
     return held.best if best and held.best is not None else held.weights
 
 

@@ -29,6 +29,7 @@ STATES: dict[TrialState, str] = {
 }
 _FINISHED: tuple[TrialState, ...] = ("finished",)
 _TRAINED: tuple[TrialState, ...] = ("finished", "pruned")
+_LOG_RATIO = 5.0  # of the largest error to the least, from which their axis is logarithmic
 _REASONS_SHOWN = 4  # a framework and state
 _CONTOUR_TRIALS = 12  # settings below which nothing is interpolated
 _CONTOUR_CELLS = 40  # of the grid that is drawn, along each parameter
@@ -125,7 +126,7 @@ class HistoryPlot:
     along: str  # what the axis counts
     lines: tuple[HistoryLine, ...]
     limits: tuple[float, float]
-    beyond: int  # values outside the limits
+    log: bool  # the metric's axis is logarithmic
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,7 @@ class ParallelPlot:
     places: np.ndarray  # (settings, parameters) in 0..1; NaN: without the parameter
     values: np.ndarray  # (settings,) cut at the limits, best first
     limits: tuple[float, float]
+    log: bool  # the metric's axis is logarithmic
     higher_is_better: bool
     winner: str  # the setting in words
 
@@ -172,6 +174,7 @@ class SlicePlot:
     axis: ParameterAxis
     points: dict[str, SlicePoints]  # by framework
     limits: tuple[float, float]
+    log: bool  # the metric's axis is logarithmic
 
 
 @dataclass(frozen=True)
@@ -288,8 +291,10 @@ class _Scale:
         kept = [value for value in values if (value >= self.worst if higher_is_better else value <= self.worst)]
         self.beyond = len(values) - len(kept)
         low, high = (min(kept), max(kept)) if kept else (0.0, 1.0)
+        self.log = not higher_is_better and low > 0 and high / low >= _LOG_RATIO
         pad = 0.06 * (high - low) or 0.05 * abs(high) or 0.5
-        self.limits = low - pad, high + pad
+        wider = (high / low) ** 0.06 if self.log else 1.0
+        self.limits = (low / wider, high * wider) if self.log else (low - pad, high + pad)
 
     def cut(self, values: Sequence[Number]) -> np.ndarray:
         return np.clip(np.asarray(values, dtype=np.float64), *self.limits)
@@ -434,7 +439,7 @@ def _histories(frameworks: Sequence[FrameworkSearch], scale: _Scale) -> tuple[Hi
             along=along,
             lines=tuple(_history_line(found, along, better) for found in shown),
             limits=scale.limits,
-            beyond=scale.beyond,
+            log=scale.log,
         )
         for along in ("settings tried", "epochs trained, over all settings and folds")
     )
@@ -463,6 +468,7 @@ def _parallel(found: FrameworkSearch, axes: Sequence[ParameterAxis], scale: _Sca
         places=np.array([[_place(axis, trial) for axis in axes] for trial in trials]),
         values=scale.cut([trial.value for trial in trials]),
         limits=scale.limits,
+        log=scale.log,
         higher_is_better=found.record.higher_is_better,
         winner=", ".join(
             f"{axis.label} {write_value(trials[0].parameters[axis.name])}"
@@ -517,6 +523,7 @@ def _slices(
             axis=axis,
             points={found.framework: _slice_points(found, axis, scale) for found in frameworks},
             limits=scale.limits,
+            log=scale.log,
         )
         for axis in ordered
         if len(axis.levels) != 1 and (axis.levels or axis.low < axis.high)

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from tandem.report.drawing import (
     GRID,
@@ -25,9 +25,9 @@ from tandem.report.drawing import (
     text_width,
     write_svg,
 )
-from tandem.report.formats import MINUS, format_count, format_number, format_share, framework_title, metric_title
+from tandem.report.formats import format_count, format_number, format_share, framework_title, metric_title
 from tandem.report.search import ContourPlot, HistoryLine, HistoryPlot, ImportancePlot, ParallelPlot, SlicePlot
-from tandem.report.search_axes import ParameterAxis
+from tandem.report.search_axes import ParameterAxis, write_value
 
 _DECIMALS = 1  # of a pixel
 # Shares of the settings, best first, that parallel coordinates draw alike: (up to, name, opacity, line width).
@@ -51,16 +51,18 @@ def draw_history(plot: HistoryPlot, key: str) -> str:
             colour, _ = look_of(line.framework)
             width = 2.0 + 1.8 * (len(plot.lines) - 1 - number)  # lines that coincide all show
             axes.plot(line.places, best, color=colour, linewidth=width, drawstyle="steps-post")
-        axes.set_ylim(plot.limits)
+        _metric_axis(axes, plot.limits, plot.log)
         last = max(line.places[-1] for line in plot.lines)
         axes.set_xlim(0, 1.02 * last)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.xaxis.set_major_formatter(lambda value, _: format_count(round(value)))
-        axes.yaxis.set_major_locator(MaxNLocator(5))
         axes.set_xlabel(plot.along)
         _legend(axes, [line.framework for line in plot.lines])
         better = "higher" if plot.higher_is_better else "lower"
-        axes.text(0, 1.13, f"{title}, {better} is better", transform=axes.transAxes, fontweight="bold", va="bottom")
+        scale = " (logarithmic)" if plot.log else ""
+        axes.text(
+            0, 1.13, f"{title}{scale}, {better} is better", transform=axes.transAxes, fontweight="bold", va="bottom"
+        )
         words = " ".join(_describe_history(line, plot) for line in plot.lines)
         return write_svg(figure, key, f"Best {title} so far, by {plot.along}", words, _DECIMALS)
 
@@ -88,11 +90,8 @@ def draw_parallel(plot: ParallelPlot, key: str) -> str:
             _lines(axes, group, colour, opacity, linewidth)
         for place, axis in enumerate(plot.axes):
             _vertical(axes, place, shorten(axis.label, 18), axis.ticks(), lacking=axis.conditional)
-        low, high = plot.limits
-        ticks = [value for value in MaxNLocator(5).tick_values(low, high) if low <= value <= high]
-        texts = [f"{value:g}".replace("-", MINUS) for value in ticks]
-        marks = [((value - low) / (high - low), text) for value, text in zip(ticks, texts, strict=True)]
-        _vertical(axes, len(plot.axes), metric_title(plot.metric), marks, right=True)
+        marks = [(float(_height(value, plot)), text) for value, text in _metric_ticks(plot.limits, plot.log)]
+        _vertical(axes, len(plot.axes), metric_title(plot.metric) + (" (log)" if plot.log else ""), marks, right=True)
         figure.text(0, 1, framework_title(plot.framework), fontweight="bold", va="top")
         _parallel_legend(figure, plot)
         words = (
@@ -103,10 +102,36 @@ def draw_parallel(plot: ParallelPlot, key: str) -> str:
         return write_svg(figure, key, f"Parallel coordinates of {framework_title(plot.framework)}", words, _DECIMALS)
 
 
+def _height(values: Any, plot: ParallelPlot) -> Any:
+    """Return where values of the metric lie on its axis, from 0 to 1."""
+    low, high = plot.limits
+    if plot.log:
+        return np.log(np.asarray(values) / low) / np.log(high / low)
+    return (np.asarray(values) - low) / (high - low)
+
+
+def _metric_axis(axes: Axes, limits: tuple[float, float], log: bool) -> None:
+    if log:
+        axes.set_yscale("log")
+    axes.set_ylim(limits)
+    ticks = _metric_ticks(limits, log)
+    axes.set_yticks([value for value, _ in ticks], [text for _, text in ticks])
+    axes.yaxis.set_minor_locator(NullLocator())
+
+
+def _metric_ticks(limits: tuple[float, float], log: bool) -> list[tuple[float, str]]:
+    """Return round values between the limits, and how they are written."""
+    low, high = limits
+    found = LogLocator(subs=(1, 2, 5)).tick_values(low, high) if log else MaxNLocator(5).tick_values(low, high)
+    inside = [float(value) for value in found if low <= value <= high]
+    if log and len(inside) > 6:
+        inside = [value for value in inside if f"{value:e}"[0] == "1"]
+    return [(value, write_value(round(value, 12))) for value in inside]
+
+
 def _line_groups(plot: ParallelPlot) -> list[tuple[np.ndarray, float, float, str]]:
     """Return points (settings, axes) with opacity, width and colour of each group, the worst first."""
-    low, high = plot.limits
-    heights = np.column_stack([_spread(plot), (plot.values - low) / (high - low)])
+    heights = np.column_stack([_spread(plot), _height(plot.values, plot)])
     count, colour = len(heights), look_of(plot.framework)[0]
     thin = min(1.0, max(0.4, math.sqrt(_CROWD / count)))  # where lines are many they would cover one another
     groups: list[tuple[np.ndarray, float, float, str]] = []
@@ -258,13 +283,20 @@ def draw_slice(plot: SlicePlot, key: str) -> str:
                     [points.winner[0] + shift], [points.winner[1]], marker="o", markersize=11,
                     markerfacecolor="none", markeredgecolor=INK, markeredgewidth=1.4, linestyle="none",
                 )  # fmt: skip
-        axes.set_ylim(plot.limits)
+        _metric_axis(axes, plot.limits, plot.log)
         axes.set_xlim(-0.03, 1.03)
         axes.set_xticks([place for place, _ in ticks], [text for _, text in ticks], rotation=90 if upright else 0)
         axes.grid(visible=not plot.axis.levels, axis="x")
-        axes.yaxis.set_major_locator(MaxNLocator(5))
         axes.set_xlabel(shorten(plot.axis.title, 44))
-        axes.text(1, 1.07, title, transform=axes.transAxes, color=SOFT, ha="right", va="bottom")
+        axes.text(
+            1,
+            1.07,
+            f"{title} (log)" if plot.log else title,
+            transform=axes.transAxes,
+            color=SOFT,
+            ha="right",
+            va="bottom",
+        )
         _legend(axes, frameworks, anchor=(-0.03, 1.03))
         return write_svg(figure, key, f"{title} against {plot.axis.label}", _describe_slice(plot), _DECIMALS)
 
@@ -349,7 +381,7 @@ def _draw_cells(axes: Axes, plot: ContourPlot, colour: str, shades: np.ndarray) 
         axes.add_patch(Rectangle(corner, 1 / columns, 1 / rows, facecolor=colour, alpha=float(shade), linewidth=0))
         if 300 / columns >= 40 and size >= 18:
             axes.text(
-                corner[0] + 0.5 / columns, corner[1] + 0.5 / rows, f"{value:.3g}".replace("-", MINUS),
+                corner[0] + 0.5 / columns, corner[1] + 0.5 / rows, format_number(float(value), 3),
                 ha="center", va="center", fontsize=11,
             )  # fmt: skip
     corner = np.floor(plot.winner[0] * columns) / columns, np.floor(plot.winner[1] * rows) / rows
@@ -364,7 +396,7 @@ def _draw_scale(axes: Axes, edges: Sequence[float], shades: np.ndarray, colour: 
     axes.set_xlim(0, 1)
     axes.set_ylim(0, len(shades))
     axes.set_xticks([])
-    axes.set_yticks(range(len(edges)), [f"{edge:g}".replace("-", MINUS) for edge in edges])
+    axes.set_yticks(range(len(edges)), [write_value(edge) for edge in edges])
     axes.yaxis.tick_right()
     axes.tick_params(length=0)
     axes.grid(visible=False)

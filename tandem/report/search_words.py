@@ -77,7 +77,8 @@ def _agreement_verdict(section: SearchSection, agreement: Agreement) -> str:
     first, second = framework_title(agreement.first), framework_title(agreement.second)
     winners = {found.framework: found for found in section.frameworks}
     if agreement.same_winner:
-        return f"{first} and {second} prefer the same setting: {_winner(section, winners[agreement.first])}."
+        start = f"{first} and {second} prefer the same setting: {_winner(section, winners[agreement.first])}"
+        return f"{start}{_alike(section, winners[agreement.first], winners[agreement.second])}."
     told = _two_winners(section, winners[agreement.first], winners[agreement.second])
     standings = (agreement.first_in_second, agreement.second_in_first)
     if section.folds < 2:
@@ -89,6 +90,20 @@ def _agreement_verdict(section: SearchSection, agreement: Agreement) -> str:
     if any(standing.is_equal for standing in standings):
         return f"{told}; where both settings were tried, the folds cannot tell them apart."
     return f"{told}; neither framework finished the other’s setting, so that nothing compares the two."
+
+
+def _alike(section: SearchSection, *found: FrameworkSearch) -> str:
+    """Say how many settings cannot be told from a winner that two frameworks share; empty where it stands out."""
+    if section.folds < 2:
+        return "; with a single validation part nothing says how far that is noise"
+    counts = [0 if each.ranking is None else len(each.ranking.equals) for each in found]
+    if not any(counts):
+        return ""
+    told = [
+        f"{count} other{'s' * (count != 1)} in {framework_title(f.framework)}"
+        for f, count in zip(found, counts, strict=True)
+    ]
+    return f"; the folds cannot tell it from {told[0]} and {told[1]}"
 
 
 def _two_winners(section: SearchSection, *found: FrameworkSearch) -> str:

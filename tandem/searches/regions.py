@@ -127,7 +127,7 @@ def _holds(relation: str, value: Any, bound: Any) -> bool:
 
 
 def fisher_p(count: int, hits: int, inside: int, hits_inside: int) -> float:
-    """Return the chance that ``inside`` of ``count`` hold ``hits_inside`` or more of the ``hits`` (Fisher, 1935)."""
+    """Return the chance that ``inside`` of ``count`` hold ``hits_inside`` or more of ``hits`` (Fisher, 1935)."""
     drawn = np.arange(hits_inside, min(hits, inside) + 1)
     if not len(drawn):
         return 1.0

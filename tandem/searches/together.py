@@ -10,13 +10,15 @@ import numpy as np
 from tandem import metrics
 from tandem.config import MetricName
 from tandem.frameworks import Framework
-from tandem.population.stack import Member, why_alone
+from tandem.population.costs import pays_together
+from tandem.population.stack import Member, why_alone, work_of
 from tandem.population.training import Candidate, Held, Left, make_batches, train_batch
 from tandem.searches.alone import with_epochs
 from tandem.searches.evaluator import Evaluator, Result, Setting
 from tandem.searches.folds import FoldData, SearchFolds
 from tandem.searches.records import FoldScore
 
+_TYPICAL = 30  # networks that share a batch, where it is decided whether to have one
 _Name = tuple[int, int]  # a setting's number, and a fold
 
 
@@ -49,7 +51,7 @@ class TogetherEvaluator:
     ) -> None:
         """Train settings up to ``epochs`` epochs in all; see :class:`tandem.searches.evaluator.Evaluator`."""
         members = {setting.number: self._members(setting) for setting in settings}
-        apart = [setting for setting in settings if why_alone(members[setting.number][0]) is not None]
+        apart = [setting for setting in settings if not self._is_together(members[setting.number][0])]
         lone = {setting.number for setting in apart}
         collected = _Collected(len(self.folds), on_result)
         candidates = []
@@ -72,6 +74,13 @@ class TogetherEvaluator:
         for number in numbers:
             for fold in range(len(self.folds)):
                 self._held.pop((number, fold), None)
+
+    def _is_together(self, member: Member) -> bool:
+        """Return whether a setting is trained with others; that hangs on the setting alone, not on who they are."""
+        costs = self._framework.STACK_COSTS
+        if costs is None or why_alone(member) is not None:
+            return False
+        return pays_together(costs, work_of(member, _TYPICAL, _TYPICAL, self.folds[member.fold].train))
 
     def _members(self, setting: Setting) -> list[Member]:
         experiment = with_epochs(setting.experiment, setting.experiment.training.epochs)

@@ -101,6 +101,11 @@ def test_a_winner_that_stands_out_is_said_to_be_better_than_each():
     assert "Keras and PyTorch both finished 30 settings and order them nearly alike" in words
 
 
+def test_a_winner_that_both_share_may_still_be_no_better():
+    words = said({name: made_search(FEW, lambda _: 0.5, framework=name, noise=0.02) for name in sample.BOTH})
+    assert "; the folds cannot tell it from 29 others in Keras and 29 others in PyTorch. " in words
+
+
 def test_a_winner_that_noise_made_is_said_to_be_no_better():
     words = said({"torch": made_search(FEW, lambda _: 0.5, framework="torch", noise=0.02)})
     assert words.startswith("PyTorch’s best of 30 settings is ")
@@ -319,6 +324,19 @@ def test_a_grid_is_a_heat_map_of_means_and_scattered_settings_are_smoothed():
     (smooth,) = section_of({"keras": made_search(drawn(60), space=RANDOM)}).contours
     assert smooth.counts is None
     assert smooth.axes[0].log
+
+
+def test_errors_of_very_different_size_share_a_logarithmic_axis():
+    def error(parameters):
+        return 10 ** abs(np.log10(parameters[RATE] / 2e-3))
+
+    record = made_search(FEW, error, noise=0.001, higher_is_better=False, metric="mse")
+    section = section_of({"keras": record})
+    assert section.histories[0].log
+    assert "MSE (logarithmic), lower is better" in draw_history(section.histories[0], "figure-1")
+    assert ">MSE (log)<" in draw_slice(section.slices[0], "figure-1")
+    assert ">MSE (log)<" in draw_parallel(section.parallels[0], "figure-1")
+    assert not section_of({"keras": made_search(FEW)}).histories[0].log
 
 
 def test_values_far_below_the_rest_do_not_set_the_scale():

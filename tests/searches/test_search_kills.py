@@ -18,6 +18,7 @@ from tandem.searches.journal import STATE_FILE, TRIALS_FILE
 from tandem.searches.loop import run_search
 from tandem.searches.records import SearchRecord
 from tandem.searches.strategies import strategy_names
+from tandem.searches.strategies.policy import Policy
 
 KILLS = 20
 
@@ -112,15 +113,22 @@ def test_a_line_that_a_kill_left_unfinished_is_cut_off(tmp_path):
         assert path.read_bytes().count(b"\n") == content.count(b"\n")
 
 
-def test_a_controller_whose_state_was_lost_learns_from_the_recorded_trials_again(tmp_path):
-    whole = run_search(declare("controller"), FakeEvaluator(), tmp_path / "whole")
+def test_a_controller_whose_state_was_lost_learns_from_the_recorded_trials_again(tmp_path, monkeypatch):
+    declaration = declare("controller", budget={"trials": 60})
+    whole = run_search(declaration, FakeEvaluator(), tmp_path / "whole")
+    learn, learnt = Policy.learn, []
+    monkeypatch.setattr(Policy, "learn", lambda *given: (learnt.append(1), learn(*given))[1])
+    batches = {}
     for name, damage in (("lost", None), ("damaged", b"no archive"), ("kept", b"")):
         with pytest.raises(KeyboardInterrupt):
-            run_search(declare("controller"), FakeEvaluator(stop_after=17), tmp_path / name)
+            run_search(declaration, FakeEvaluator(stop_after=30), tmp_path / name)
         state = tmp_path / name / STATE_FILE
-        assert state.exists()
         if damage is None:
             state.unlink()
         elif damage:
             state.write_bytes(damage)
-        assert run_search(declare("controller"), FakeEvaluator(), tmp_path / name) == whole
+        learnt.clear()
+        assert run_search(declaration, FakeEvaluator(), tmp_path / name) == whole
+        batches[name] = len(learnt)
+    assert batches["lost"] == batches["damaged"] == 5  # before batches 1 to 5
+    assert batches["kept"] < 5

@@ -93,6 +93,7 @@ def test_the_check_sees_imports_inside_functions_and_of_names(tmp_path):
 
 LIGHT = (
     "tandem.config", "tandem.plan", "tandem.training", "tandem.evaluation", "tandem.prediction", "tandem.report.pages",
+    "tandem.sklearn",
     "dvcgraph.schedule", "flows.command_line", "flows.devices", "flows.publishing", "flows.report_server",
     *(f"stages.{path.stem}" for path in modules("stages") if path.stem != "__init__"),
 )  # fmt: skip
@@ -127,6 +128,7 @@ OWN_MODULES: dict[str, dict[str, str]] = {
     "torch": {
         "gradients": "Keras compiles its gradients; PyTorch's are written out for plain dense networks",
         "layers/windows": "padding as Keras's, which PyTorch's own layers cannot do",
+        "population/dense": "PyTorch's step of many dense networks is written out; TensorFlow's is a graph",
         "layers/films": "PyTorch's convolutions take channels first; samples have them last",
         "layers/array": "PyTorch's tensors have another layout than Keras's",
         "device_process": "each of PyTorch's devices is a process; all of Keras's are in one",
@@ -134,17 +136,23 @@ OWN_MODULES: dict[str, dict[str, str]] = {
     "numpy": {},
 }
 # Modules that NumPy lacks: it is for dense networks, on one device.
-NUMPY_LACKS = {f"layers/{kind}" for kind in layer_kinds() if kind not in kinds_of("numpy")} | {"several_devices"}
+NUMPY_LACKS = {f"layers/{kind}" for kind in layer_kinds() if kind not in kinds_of("numpy")} | {
+    "several_devices", "population/layers", "population/optimizers"
+}  # fmt: skip
 # Modules whose trainers and inputs are classes, each framework's own.
-CLASSES_ALONE = {"input", "several_devices"}
+CLASSES_ALONE = {"input", "several_devices", "population/layers", "population/optimizers"}
 # Public functions that one framework alone has, and why.
 OWN_FUNCTIONS: dict[str, dict[str, str]] = {
     "keras": {
         "fit.model_outputs": "a Keras model with one output gives it bare",
         "losses.batch_losses": "an XLA program sums losses up over its batches",
+        "network.default_type": "an optimiser's learning rate has it; PyTorch's is a Python number",
         "network.carry": "a functional model and a subclassed one are wired alike; PyTorch has one way",
         "network.number_type": "a Keras model does not tell it",
         "network.named_variables": "Keras's variables are in Keras's layout",
+        "population/layers.member_numbers": "a graph takes them as arguments",
+        "population/optimizers.optimizer_numbers": "a graph takes them as arguments",
+        "population/optimizers.slot_names": "a graph carries slots as a mapping",
         "setup.device_names": "all of Keras's devices are in one process, by name",
         "optimizers.clipped": "gradients of one step inside a compiled program",
         "layers/__init__.register_layers": "Keras reads own layers from an archive only if they are known",
@@ -160,6 +168,8 @@ OWN_FUNCTIONS: dict[str, dict[str, str]] = {
         "setup.best_device": "TensorFlow places networks on a GPU by itself",
         "losses.batch_loss": "PyTorch's losses are means",
         "losses.mean_loss": "PyTorch's losses are means",
+        "losses.sample_losses": "Keras's losses are of each sample already",
+        "population/optimizers.make_optimizer": "a graph takes an optimiser's settings as arguments",
         "losses.step_factor": "of a loss that is a sum",
         "losses.weighted": "saves an operation for a weight of 1",
         "network.named_arrays": "PyTorch's tensors have another layout than Keras's",

@@ -23,13 +23,14 @@ from tandem.frameworks.keras.network import (
     summarize,
     weights,
 )
-from tandem.frameworks.keras.population import populate
+from tandem.frameworks.keras.population import STACK_COSTS, populate
 from tandem.frameworks.keras.save import EXPORTS, load, save
 from tandem.frameworks.keras.setup import device, is_out_of_memory, set_up, versions
 
 NAME = "keras"
 
 __all__ = [
-    "EXPORTS", "NAME", "NATIVE_DIFFERENCES", "build", "device", "gradients", "is_out_of_memory", "layer_outputs",
-    "load", "load_weights", "populate", "predict", "save", "set_up", "summarize", "trainer", "versions", "weights",
+    "EXPORTS", "NAME", "NATIVE_DIFFERENCES", "STACK_COSTS", "build", "device", "gradients", "is_out_of_memory",
+    "layer_outputs", "load", "load_weights", "populate", "predict", "save", "set_up", "summarize", "trainer",
+    "versions", "weights",
 ]  # fmt: skip

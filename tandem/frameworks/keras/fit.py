@@ -13,7 +13,7 @@ from tandem.datasets.source import Rows
 from tandem.frameworks.keras.augmentation import transform_images
 from tandem.frameworks.keras.input import StreamedInput
 from tandem.frameworks.keras.losses import batch_losses, sample_metrics
-from tandem.frameworks.keras.network import load_weights, named_variables, number_type, weights
+from tandem.frameworks.keras.network import default_type, load_weights, named_variables, number_type, weights
 from tandem.frameworks.keras.optimizers import clipped, make_optimizer
 from tandem.models import Constants, penalties
 from tandem.optimizers import AnyOptimizer
@@ -44,20 +44,26 @@ class KerasTrainer:
 
     def __init__(self, model: keras.Model, rows: Rows, declared: AnyOptimizer, constants: Constants) -> None:
         self._model = model
-        self._optimizer = make_optimizer(declared, constants)
-        self._optimizer.build(model.trainable_variables)
+        with default_type(number_type(model)):
+            self._optimizer = make_optimizer(declared, constants)
+            self._optimizer.build(model.trainable_variables)
         self._clip_norm = declared.clip_norm
         declared_penalties = penalties(model.architecture)
         names = {id(variable): name for name, variable in named_variables(model).items()}
         self._penalties = [declared_penalties.get(names[id(variable)]) for variable in model.trainable_variables]
-        self._streamed = StreamedInput(model.architecture, rows) if isinstance(rows, StreamedRows) else None
-        if self._streamed is None:
-            self._inputs = tuple(tf.constant(part) for part in model.architecture.inputs(rows.features))
-            self._targets = tf.constant(rows.targets)
+        self.take_rows(rows)
         self._seeded = [layer.seed_generator for layer in model.layers if hasattr(layer, "seed_generator")]
         self._steps = tf.function(self._run_steps, jit_compile=self.compiled, autograph=False)
         self._window = tf.function(self._run_window, jit_compile=True, autograph=False)
         self._fresh_slots = [np.array(slot) for slot in self._optimizer.variables]
+
+    def take_rows(self, rows: Rows) -> None:
+        """Train on other rows from now on; the compiled program is kept for those of the same shape and type."""
+        self._streamed = StreamedInput(self._model.architecture, rows) if isinstance(rows, StreamedRows) else None
+        self._data: tuple[Any, ...] = ()
+        if self._streamed is None:
+            inputs = tuple(tf.constant(part) for part in self._model.architecture.inputs(rows.features))
+            self._data = (inputs, tf.constant(rows.targets))
 
     def restart(self, initial: Mapping[str, np.ndarray]) -> None:
         """Begin again with other weights; the compiled program is kept."""
@@ -100,21 +106,21 @@ class KerasTrainer:
     def _take_steps(self, batches: np.ndarray, rates: Any, transforms: Any) -> tuple[Any, Any]:
         """Take a step for each row of ``batches``; return the sums of losses and metrics."""
         if self._streamed is None:
-            return self._steps(tf.constant(batches, dtype=tf.int32), rates, transforms)
+            return self._steps(self._data, tf.constant(batches, dtype=tf.int32), rates, transforms)
         totals = self._nothing()
         for window in self._streamed.windows(batches):
             span = tf.constant([window.first, window.first + window.steps])
             totals = self._window(window.inputs, window.targets, span, totals, rates, transforms)
         return totals
 
-    def _run_steps(self, batches: Any, rates: Any, transforms: Any) -> tuple[Any, Any]:
+    def _run_steps(self, data: tuple[Any, ...], batches: Any, rates: Any, transforms: Any) -> tuple[Any, Any]:
         """Take a step for each row of ``batches``; return the sums of losses and metrics.
 
-        ``transforms`` are the matrices of their images, or None.
+        ``data`` are the inputs and the targets of all rows, ``transforms`` the matrices of the images, or None.
         """
 
         def step_on(step: Any, turned: Any) -> tuple[Any, Any]:
-            return self._step(batches[step], turned)
+            return self._step(data, batches[step], turned)
 
         return self._loop(step_on, (tf.constant(0), tf.shape(batches)[0]), self._nothing(), rates, transforms)
 
@@ -146,11 +152,10 @@ class KerasTrainer:
         found = tf.while_loop(lambda step, *_: step < span[1], take_step, (span[0], *totals))
         return found[1], found[2]
 
-    def _step(self, batch: Any, transforms: Any) -> tuple[Any, Any]:
+    def _step(self, data: tuple[Any, ...], batch: Any, transforms: Any) -> tuple[Any, Any]:
         """Take a step on rows by their positions; return the sums of losses and metrics."""
-        return self._step_on(
-            [tf.gather(part, batch) for part in self._inputs], tf.gather(self._targets, batch), transforms
-        )
+        inputs, targets = data
+        return self._step_on([tf.gather(part, batch) for part in inputs], tf.gather(targets, batch), transforms)
 
     def _step_on(self, inputs: list[Any], targets: Any, transforms: Any) -> tuple[Any, Any]:
         architecture = self._model.architecture

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -29,8 +30,27 @@ _SEED_RANGE = 2**31
 
 def build(architecture: Architecture, *, seed: int, constants: Constants, dtype: str = "float32") -> keras.Model:
     """Build a model whose outputs are the heads' raw numbers; its ``architecture`` is kept beside it."""
-    keras.config.set_floatx(dtype)  # the type of an optimiser's learning rate, too
     keras.utils.set_random_seed(seed % _SEED_RANGE)
+    with default_type(dtype):
+        model = _assemble(architecture, constants, dtype)
+    model.architecture = architecture
+    if constants != "native":
+        load_weights(model, initial_weights(architecture, seed, constants))
+    return model
+
+
+@contextmanager
+def default_type(dtype: str) -> Iterator[None]:
+    """Have Keras take this type where none is named: an optimiser's learning rate, for instance."""
+    before = keras.config.floatx()
+    keras.config.set_floatx(dtype)
+    try:
+        yield
+    finally:
+        keras.config.set_floatx(before)
+
+
+def _assemble(architecture: Architecture, constants: Constants, dtype: str) -> keras.Model:
     layers = {layer.name: build_layer(layer, constants, dtype) for layer in architecture.layers}
     if architecture.style == "subclassed":
         model: keras.Model = WideDeep(layers, *_wiring(architecture), name="tandem", dtype=dtype)
@@ -39,9 +59,6 @@ def build(architecture: Architecture, *, seed: int, constants: Constants, dtype:
         inputs = [keras.Input(part.shape, dtype=dtype, name=part.name) for part in architecture.parts]
         carried = carry(*_wiring(architecture), layers, inputs, join=_join_layer(dtype))
         model = keras.Model(inputs, [carried[head.layer.name] for head in architecture.heads], name="tandem")
-    model.architecture = architecture
-    if constants != "native":
-        load_weights(model, initial_weights(architecture, seed, constants))
     return model
 
 

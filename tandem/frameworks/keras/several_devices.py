@@ -34,18 +34,22 @@ class MirroredTrainer(KerasTrainer):
     def __init__(
         self, model: keras.Model, rows: Rows, declared: AnyOptimizer, constants: Constants, devices: int
     ) -> None:
-        self._given, names = model, device_names(devices)
+        self._given, self._names = model, device_names(devices)
         # On CPUs the gradients are added in the devices' order; on GPUs by NCCL.
-        on_cpu = all(name.startswith("CPU") for name in names)
+        on_cpu = all(name.startswith("CPU") for name in self._names)
         self._strategy = tf.distribute.MirroredStrategy(
-            names, cross_device_ops=tf.distribute.ReductionToOneDevice() if on_cpu else None
+            self._names, cross_device_ops=tf.distribute.ReductionToOneDevice() if on_cpu else None
         )
         with self._strategy.scope():
             mirrored = build(model.architecture, seed=0, constants=constants, dtype=number_type(model))
             load_weights(mirrored, weights(model))
             super().__init__(mirrored, rows, declared, constants)
-        del self._inputs, self._targets  # each device has its own
-        self._rows = [self._on_device(name, rows) for name in names]
+
+    def take_rows(self, rows: Rows) -> None:
+        """Train on other rows from now on; each device has its own, which are part of the program."""
+        self._streamed, self._data = None, ()
+        self._rows = [self._on_device(name, rows) for name in self._names]
+        self._steps = tf.function(self._run_steps, jit_compile=self.compiled, autograph=False)
 
     def _on_device(self, name: str, rows: Rows) -> tuple[tuple[Any, ...], Any]:
         """Return the inputs and the targets of all rows in a device's memory."""
@@ -87,7 +91,8 @@ class MirroredTrainer(KerasTrainer):
             for rank, copy in enumerate(copies):
                 copy.assign(np.array([device_seed(seed, rank), position], dtype=np.uint32))
 
-    def _step(self, batch: Any, transforms: Any) -> tuple[Any, Any]:
+    def _step(self, data: tuple[Any, ...], batch: Any, transforms: Any) -> tuple[Any, Any]:
+        del data
         total, metric = self._strategy.run(self._share_step, args=(batch, transforms))
         return tuple(self._strategy.reduce("SUM", part, axis=None) for part in (total, metric))
 

@@ -11,12 +11,14 @@ from tandem.frameworks.numpy.network import (
     summarize,
     weights,
 )
+from tandem.frameworks.numpy.population import STACK_COSTS, populate
 from tandem.frameworks.numpy.save import EXPORTS, load, save
 from tandem.frameworks.numpy.setup import device, is_out_of_memory, set_up, versions
 
 NAME = "numpy"
 
 __all__ = [
-    "EXPORTS", "NAME", "NATIVE_DIFFERENCES", "build", "device", "gradients", "is_out_of_memory", "layer_outputs",
-    "load", "load_weights", "predict", "save", "set_up", "summarize", "trainer", "versions", "weights",
+    "EXPORTS", "NAME", "NATIVE_DIFFERENCES", "STACK_COSTS", "build", "device", "gradients", "is_out_of_memory",
+    "layer_outputs", "load", "load_weights", "populate", "predict", "save", "set_up", "summarize", "trainer",
+    "versions", "weights",
 ]  # fmt: skip

@@ -34,7 +34,11 @@ class NumpyTrainer:
         trainable = [name for name, parameter in parameter_names(network.architecture) if parameter.trainable]
         self._stepper = make_optimizer(declared, {name: network.arrays[name] for name in trainable}, constants)
         self._penalties = penalties(network.architecture)
-        self._inputs = make_input(network.architecture, rows)
+        self.take_rows(rows)
+
+    def take_rows(self, rows: Rows) -> None:
+        """Train on other rows from now on."""
+        self._inputs = make_input(self._network.architecture, rows)
         self._targets = np.asarray(rows.targets)
 
     def restart(self, initial: Mapping[str, np.ndarray]) -> None:

@@ -55,7 +55,11 @@ class TorchTrainer:
             (positions[id(arrays[name].tensor)], arrays[name].tensor.data, penalty)
             for name, penalty in penalties(network.architecture).items()
         ]
-        self._rows = make_input(network, rows)
+        self.take_rows(rows)
+
+    def take_rows(self, rows: Rows) -> None:
+        """Train on other rows from now on."""
+        self._rows = make_input(self._network, rows)
 
     def restart(self, initial: Mapping[str, np.ndarray]) -> None:
         """Begin again with other weights and an optimiser without memory."""

@@ -119,13 +119,25 @@ class DistributedTrainer:
         self, network: TandemNetwork, rows: Rows, declared: AnyOptimizer, constants: Constants, devices: int
     ) -> None:
         self._given, self._team = network, team_of(devices)
-        self._number = self._team.make_trainer(network, rows, declared, constants)
-        weakref.finalize(self, self._team.forget, self._number).atexit = False
-        dtype = next(network.parameters()).dtype
-        self._copy = TandemNetwork(network.architecture, constants).to(device_of_rank(0, devices), dtype)
-        load_weights(self._copy, weights(network))
+        self._settings, self._device = (declared, constants), device_of_rank(0, devices)
+        self._make(rows)
+
+    def _make(self, rows: Rows) -> None:
+        """Make a trainer with these rows in each process."""
+        declared, constants = self._settings
+        self._number = self._team.make_trainer(self._given, rows, declared, constants)
+        self._forget = weakref.finalize(self, self._team.forget, self._number)
+        self._forget.atexit = False
+        dtype = next(self._given.parameters()).dtype
+        self._copy = TandemNetwork(self._given.architecture, constants).to(self._device, dtype)
+        load_weights(self._copy, weights(self._given))
         with self._team.explained():
             self._own = ShareTrainer(self._copy, rows, declared, constants)
+
+    def take_rows(self, rows: Rows) -> None:
+        """Train on other rows from now on: with new trainers in the same processes."""
+        self._forget()
+        self._make(rows)
 
     def restart(self, initial: Mapping[str, np.ndarray]) -> None:
         """Begin again with other weights and an optimiser without memory."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 from pydantic import Field
 
@@ -28,7 +26,11 @@ class Declaration(Settings):
 
 
 class Genetic(Strategy[Declaration]):
-    """Optuna's NSGAIISampler; a batch is a generation unless the search says how large it is."""
+    """Optuna's NSGAIISampler; a batch is a generation unless the search says how large it is.
+
+    Selection keeps the best of a generation and its parents together, which are the best of all trials so far. So these
+    are told as one generation, from which a population is selected as soon as there are so many.
+    """
 
     def __init__(self, settings: Declaration, circumstances: Circumstances) -> None:
         super().__init__(settings, circumstances)
@@ -43,21 +45,8 @@ class Genetic(Strategy[Declaration]):
             swapping_prob=self.settings.swapping,
             mutation_prob=self.settings.mutation,
         )
-        study = make_study(
-            sampler, self.space, history, self.circumstances.higher_is_better, self._generations(history)
-        )
+        study = make_study(sampler, self.space, history, self.circumstances.higher_is_better, {_GENERATION: 0})
         return ask(study, self.space, count, history)
-
-    def _generations(self, history: Sequence[Trial]) -> list[dict[str, Any]]:
-        """Count generations as Optuna does: a batch begins one if the last has its population."""
-        generations: dict[int, int] = {}
-        sizes: Counter[int] = Counter()
-        current = 0
-        for batch, settings in sorted(Counter(trial.batch for trial in history).items()):
-            current += sizes[current] >= self.settings.population
-            sizes[current] += settings
-            generations[batch] = current
-        return [{_GENERATION: generations[trial.batch]} for trial in history]
 
 
 STRATEGY = Genetic

@@ -58,7 +58,7 @@ def make_study(
     space: Space,
     history: Sequence[Trial],
     higher_is_better: bool,
-    attributes: Sequence[dict[str, Any]] = (),
+    attributes: dict[str, Any] | None = None,
 ) -> optuna.Study:
     """Return a study in memory that knows the trials so far.
 
@@ -70,7 +70,7 @@ def make_study(
         space: of the search.
         history: by number.
         higher_is_better: of the metric.
-        attributes: what the sampler keeps with each trial, if it keeps any.
+        attributes: what the sampler finds with each trial, besides.
     """
     optuna = import_optuna()
     study = optuna.create_study(direction="maximize" if higher_is_better else "minimize", sampler=sampler)
@@ -78,14 +78,14 @@ def make_study(
     worst = min(known, default=0.0) if higher_is_better else max(known, default=0.0)
     beyond = worst - 1 - abs(worst) if higher_is_better else worst + 1 + abs(worst)
     distributions = {parameter.name: _distribution(parameter) for parameter in space.parameters}
-    for place, trial in enumerate(history):
+    for trial in history:
         had = [parameter for parameter in space.parameters if parameter.name in trial.parameters]
         study.add_trial(
             optuna.create_trial(
                 params={parameter.name: _told(parameter, trial.parameters[parameter.name]) for parameter in had},
                 distributions={parameter.name: distributions[parameter.name] for parameter in had},
                 value=beyond if trial.value is None else trial.value,
-                system_attrs=dict(attributes[place]) if attributes else None,
+                system_attrs=dict(attributes or {}),
             )
         )
     return study

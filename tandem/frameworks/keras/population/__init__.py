@@ -19,8 +19,12 @@ from tandem.frameworks.keras.population.optimizers import OPTIMIZERS, Step, opti
 from tandem.losses import LOSSES
 from tandem.models import Architecture, parameter_names, penalties
 from tandem.optimizers import Sgd
+from tandem.population.costs import StackCosts
 from tandem.population.stack import Stack, family
 
+STACK_COSTS = StackCosts(
+    program=1.2, step=9e-6, rate=8e10, stack_program=1.0, stack_step=6e-5, stack_rate=4.5e10, member=7e-6
+)
 _PREDICTED_NUMBERS = 4_000_000  # of the widest layer's outputs at a time
 _PROGRAMS: dict[Hashable, _Program] = {}  # by structure
 
@@ -129,6 +133,17 @@ class KerasPopulation:
             parts.append([each.numpy() for each in raw])
         return tuple(np.concatenate(raw, axis=1) for raw in zip(*parts, strict=True))
 
+    def gradients(self, positions: Sequence[int], rows: Rows) -> dict[str, np.ndarray]:
+        """Return the gradients (members, *shape) of some members over the same rows."""
+        chosen = tf.constant(positions, dtype=tf.int32)
+        arrays, numbers = (
+            {name: tf.gather(array, chosen) for name, array in given.items()} for given in (self._arrays, self._numbers)
+        )
+        inputs = [tf.constant(part, dtype=self._dtype) for part in self._stack.padded.inputs(np.asarray(rows.features))]
+        targets = tf.constant(rows.targets, dtype=self._targets.dtype)
+        found = self._program.gradients(arrays, numbers, inputs, targets)
+        return {name: gradient.numpy() for name, gradient in found.items()}
+
     def _take(self, stack: Stack) -> None:
         """Note what the members that there are now need besides their arrays."""
         self._stack = stack
@@ -187,11 +202,18 @@ class _Program:
         self.slots = {f"{slot}/{name}": name for slot in self._slot_names for name in self._trainable}
         self.run = tf.function(self._run, autograph=False, reduce_retracing=True)
         self.predict = tf.function(self._predict, autograph=False, reduce_retracing=True)
+        self.gradients = tf.function(self._gradients, autograph=False, reduce_retracing=True)
 
     def _predict(self, arrays: dict[str, Any], numbers: dict[str, Any], inputs: list[Any]) -> list[Any]:
-        members = tf.shape(next(iter(arrays.values())))[:1]
-        taken = [tf.broadcast_to(part, tf.concat([members, tf.shape(part)], 0)) for part in inputs]
+        taken = [_for_each(part, arrays) for part in inputs]
         return self._network.forward({**arrays, **numbers}, taken)
+
+    def _gradients(
+        self, arrays: dict[str, Any], numbers: dict[str, Any], inputs: list[Any], targets: Any
+    ) -> dict[str, Any]:
+        taken = [_for_each(part, arrays) for part in inputs]
+        _, gradients, _, _ = self._differentiate(arrays, numbers, taken, _for_each(targets, arrays), None)
+        return gradients
 
     def _run(
         self,
@@ -227,7 +249,7 @@ class _Program:
         return arrays, slots, losses, values
 
     def _differentiate(
-        self, arrays: dict[str, Any], numbers: dict[str, Any], inputs: list[Any], targets: Any, noise: Noise
+        self, arrays: dict[str, Any], numbers: dict[str, Any], inputs: list[Any], targets: Any, noise: Noise | None
     ) -> tuple[dict[str, Any], dict[str, Any], Any, Any]:
         """Return the arrays (running statistics renewed), gradients, and sums of losses and metrics (members,)."""
         architecture = self._architecture
@@ -276,6 +298,12 @@ class _Program:
             arrays[name], moved = OPTIMIZERS[self._declared.name](step, arrays[name], gradients[name], own)
             slots.update({f"{slot}/{name}": array for slot, array in moved.items()})
         return arrays, slots
+
+
+def _for_each(rows: Any, arrays: dict[str, Any]) -> Any:
+    """Return the same rows for each member, (members, *shape)."""
+    members = tf.shape(next(iter(arrays.values())))[:1]
+    return tf.broadcast_to(rows, tf.concat([members, tf.shape(rows)], 0))
 
 
 def _flat(raw: Any, units: int) -> Any:

@@ -9,15 +9,20 @@ import torch
 from torch import Tensor
 
 from tandem.datasets.source import Rows
-from tandem.frameworks.torch.losses import sample_losses, sample_metrics, step_factor
-from tandem.frameworks.torch.population.dense import DenseStep, is_plain
+from tandem.frameworks.torch.losses import sample_metrics
+from tandem.frameworks.torch.population.dense import DenseStep, is_plain, loss_gradient
+from tandem.frameworks.torch.population.functions import sample_losses
 from tandem.frameworks.torch.population.layers import Noise, StackedNetwork
 from tandem.frameworks.torch.population.optimizers import make_optimizer
 from tandem.frameworks.torch.setup import best_device
 from tandem.models import parameter_names, penalties
 from tandem.optimizers import Sgd
+from tandem.population.costs import StackCosts
 from tandem.population.stack import Stack
 
+STACK_COSTS = StackCosts(
+    program=0.01, step=1.5e-4, rate=5.5e10, stack_program=0.01, stack_step=1e-4, stack_rate=4.5e10, member=6e-6
+)
 _GATHERED_NUMBERS = 4_000_000  # of features that are laid out in the order of the steps at a time
 _PREDICTED_NUMBERS = 4_000_000  # of the widest layer's outputs at a time
 
@@ -86,7 +91,7 @@ class TorchPopulation:
         of_member = None if len(orders) == len(streams) and (np.arange(len(streams)) == streams).all() else streams
         chosen = None if of_member is None else torch.tensor(of_member, device=self._device)
         rates = torch.from_numpy(learning_rates).to(self._device)
-        sums = np.zeros((2, len(self._stack)))
+        sums: list[np.ndarray] = []
         step = 0
         for block in _blocks(orders, batch_size, self._inputs):
             batches = torch.from_numpy(block).to(self._device)
@@ -104,8 +109,10 @@ class TorchPopulation:
                 self._step(taken, wanted, [raw[position] for raw in outputs], rates[step], noise)
                 step += 1
             wanted = targets if chosen is None else targets.index_select(1, chosen)
-            sums += self._sum_up(outputs, wanted)
-        return sums[0] / orders.shape[1], sums[1] / orders.shape[1]
+            sums.append(self._sum_up(outputs, wanted))
+        # One step after the other: a sum of another order would depend on how many members there are.
+        losses, metrics = np.cumsum(np.concatenate(sums, axis=1), axis=1)[:, -1] / orders.shape[1]
+        return losses, metrics
 
     def predict(
         self, positions: Sequence[int], features: np.ndarray, weights: Mapping[str, np.ndarray] | None = None
@@ -127,6 +134,21 @@ class TorchPopulation:
                 taken = [self._numbers(part)[None].expand(len(stack), *part.shape) for part in inputs]
                 parts.append([raw.cpu().numpy() for raw in network.forward(arrays, taken)])
         return tuple(np.concatenate(raw, axis=1) for raw in zip(*parts, strict=True))
+
+    def gradients(self, positions: Sequence[int], rows: Rows) -> dict[str, np.ndarray]:
+        """Return the gradients (members, *shape) of some members over the same rows."""
+        stack, chosen = self._stack.keep(positions), torch.tensor(positions, device=self._device)
+        network = StackedNetwork(stack, self._constants, self._device, self._dtype)
+        arrays = {name: array.index_select(0, chosen) for name, array in self._arrays.items()}
+        inputs = [
+            self._numbers(part)[None].expand(len(stack), *part.shape)
+            for part in self._architecture.inputs(rows.features)
+        ]
+        targets = self._labels(rows.targets).expand(len(stack), -1)
+        leaves = {name: arrays[name].requires_grad_() for name in self._trainable}
+        raws = network.forward(arrays, inputs)
+        found = self._backward(raws, targets, leaves)
+        return {name: gradient.cpu().numpy() for name, gradient in found.items()}
 
     def _take(self, stack: Stack) -> None:
         """Set everything up for the members that there are now."""
@@ -169,18 +191,21 @@ class TorchPopulation:
     def _differentiate(
         self, inputs: list[Tensor], targets: Tensor, outputs: list[Tensor], noise: Noise
     ) -> dict[str, Tensor]:
-        """Return gradients by autograd: the sum over the members has each one's own as its gradient."""
+        """Return gradients by autograd, each member's from those of its own raw outputs."""
         leaves = {name: array.detach().requires_grad_() for name, array in self._trainable.items()}
         raws = self._network.forward({**self._arrays, **leaves}, inputs, noise)
-        total: Tensor | None = None
-        for head, raw, kept in zip(self._architecture.heads, raws, outputs, strict=True):
+        for raw, kept in zip(raws, outputs, strict=True):
             kept.copy_(raw.detach())
-            losses = sample_losses(self._architecture, raw.flatten(0, 1), targets.flatten())
-            total = losses.sum() * head.weight if total is None else total + losses.sum() * head.weight
-        assert total is not None  # noqa: S101  (a network has a head)
-        rows = targets.shape[1]
-        factor = step_factor(self._architecture, rows) / rows
-        found = torch.autograd.grad(total * factor, list(leaves.values()), allow_unused=True)
+        return self._backward(raws, targets, leaves)
+
+    def _backward(self, raws: list[Tensor], targets: Tensor, leaves: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the gradients that a step follows, of each member's own loss."""
+        reached, arriving = [], []
+        for head, raw in zip(self._architecture.heads, raws, strict=True):
+            if raw.requires_grad:  # what a head passes through has no weights
+                reached.append(raw)
+                arriving.append(loss_gradient(self._architecture, raw.detach(), targets, head.weight))
+        found = torch.autograd.grad(reached, list(leaves.values()), arriving, allow_unused=True)
         return {
             name: torch.zeros_like(leaf) if gradient is None else gradient
             for (name, leaf), gradient in zip(leaves.items(), found, strict=True)
@@ -200,7 +225,7 @@ class TorchPopulation:
         self._stepper.step(gradients, rates)
 
     def _sum_up(self, outputs: list[Tensor], targets: Tensor) -> np.ndarray:
-        """Return the sums of losses and metrics of each member, (2, members), over some steps."""
+        """Return the sums over rows of losses and metrics, (2, steps, members)."""
         steps, members, rows = targets.shape
         flat = targets.flatten()
         of_heads = [
@@ -209,7 +234,7 @@ class TorchPopulation:
         ]
         losses = torch.stack(of_heads).sum(0)
         metrics = sample_metrics(self._architecture, outputs[0].flatten(0, 2), flat).double()
-        return np.stack([each.view(steps, members, rows).sum((0, 2)).cpu().numpy() for each in (losses, metrics)])
+        return np.stack([each.view(steps, members, rows).sum(2).cpu().numpy() for each in (losses, metrics)])
 
     def _numbers(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device, self._dtype)

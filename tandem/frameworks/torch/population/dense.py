@@ -12,7 +12,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from tandem.frameworks.torch.losses import sample_losses, step_factor
+from tandem.frameworks.torch.losses import step_factor
+from tandem.frameworks.torch.population.functions import sigmoid
 from tandem.layers import Layer
 from tandem.models import Architecture
 from tandem.population.stack import Stack
@@ -22,7 +23,10 @@ _FUNCTIONS = ("relu", "sigmoid", "tanh")
 
 
 def is_plain(stack: Stack) -> bool:
-    """Return whether the networks have dense layers and simple activations alone, and no mask between them."""
+    """Return whether the networks have dense layers and simple activations alone.
+
+    The answer is that of the family: a member goes the same way whatever members are beside it.
+    """
     architecture = stack.padded
     return (
         not architecture.embeddings
@@ -32,7 +36,6 @@ def is_plain(stack: Stack) -> bool:
             or (layer.kind == "activation" and layer.settings["function"] in _FUNCTIONS)
             for layer in architecture.body
         )
-        and all(stack.mask(layer.name) is None for layer in architecture.body)
     )
 
 
@@ -61,6 +64,12 @@ class DenseStep:
         }
         self._body = [layer for layer in architecture.body if layer.kind != "flatten"]
         first = next(iter(arrays.values()))
+        masks = {layer.name: stack.mask(layer.name) for layer in self._body}
+        self._masks = {
+            name: torch.from_numpy(mask)[:, None].to(first.device, first.dtype)
+            for name, mask in masks.items()
+            if mask is not None
+        }
         self._values = [first.new_empty(len(stack), rows, layer.output_shape[-1]) for layer in self._body]
         self._arriving = [torch.empty_like(values) for values in self._values]
 
@@ -118,7 +127,11 @@ class DenseStep:
         function = layer.settings["function"]
         if function == "relu":
             return torch.clamp_min(value, 0, out=buffer)
-        return getattr(torch, function)(value, out=buffer)
+        if function == "tanh":
+            return torch.tanh(value, out=buffer)
+        sigmoid(value, out=buffer)
+        mask = self._masks.get(layer.name)
+        return buffer if mask is None else buffer.mul_(mask)
 
     def _dense(self, name: str, value: Tensor, out: Tensor) -> Tensor:
         bias = self._biases.get(name)
@@ -148,15 +161,19 @@ def loss_gradient(architecture: Architecture, raw: Tensor, targets: Tensor, weig
     rows = raw.shape[1]
     scale = weight * step_factor(architecture, rows) / rows
     loss, output = architecture.loss, architecture.output
-    if loss in ("mse", "squared_error_sum") and output == "linear":
+    if loss == "mae":
+        return torch.sign(raw - targets[..., None]).mul_(scale / raw.shape[2])
+    if output == "linear":
         return (raw - targets[..., None]).mul_(2 * scale / raw.shape[2])
-    if loss == "binary_cross_entropy":
-        return (torch.sigmoid(raw) - targets[..., None]).mul_(scale)
-    if loss in ("cross_entropy", "categorical_cross_entropy"):
-        probabilities = torch.softmax(raw, dim=2)
-        probabilities.scatter_add_(2, targets[..., None], raw.new_tensor(-1.0).expand(*targets.shape, 1))
-        return probabilities.mul_(scale)
-    with torch.enable_grad():
-        leaf = raw.detach().requires_grad_()
-        total = sample_losses(architecture, leaf.flatten(0, 1), targets.flatten()).sum() * scale
-    return torch.autograd.grad(total, leaf)[0]
+    if output == "sigmoid":
+        probabilities = sigmoid(raw)
+        errors = probabilities - targets[..., None]
+        if loss == "binary_cross_entropy":
+            return errors.mul_(scale)
+        return errors.mul_(probabilities).mul_(1 - probabilities).mul_(2 * scale)
+    probabilities = torch.softmax(raw, dim=2)
+    errors = probabilities.scatter_add(2, targets[..., None], raw.new_tensor(-1.0).expand(*targets.shape, 1))
+    if loss == "mse":
+        common = (errors * probabilities).sum(2, keepdim=True)
+        return errors.sub_(common).mul_(probabilities).mul_(2 * scale / raw.shape[2])
+    return errors.mul_(scale)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from tandem.frameworks.torch.activations import make_activation
+from tandem.frameworks.torch.population.functions import activation
 from tandem.layers import Layer
 from tandem.layers.normalization import EPSILON
 from tandem.models import Constants
@@ -107,7 +107,7 @@ class _Maker:
         return lambda arrays, values, _: torch.baddbmm(arrays[bias][:, None], values, arrays[kernel])
 
     def _activation(self, layer: Layer) -> Apply:
-        function = make_activation(layer.settings, self._constants)
+        function = activation(layer, self._constants)
         return lambda _arrays, values, _noise: function(values)
 
     def _flatten(self, _layer: Layer) -> Apply:

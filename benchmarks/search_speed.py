@@ -1,0 +1,141 @@
+"""The tutorials' grid of 750 trainings (H2) against scikeras with GridSearchCV, and Optuna with a plain loop."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.search_quality import workspace
+
+SETTINGS, FOLDS = 150, 5
+DRAWN = {"scikeras": 15, "optuna": 15}  # the slow sides run each so many-th setting, scaled up
+ROUNDS, SEEDS = 3, 3
+LEAST = 100
+HEADER = (
+    "| side | trainings run | seconds for 750 | times as fast as scikeras | as Optuna | times the arithmetic limit "
+    "| best mean R² |\n|---|---|---|---|---|---|---|"
+)
+_NAMES = {
+    "keras": "Tandem, Keras",
+    "torch": "Tandem, PyTorch",
+    "scikeras": "scikeras + GridSearchCV",
+    "optuna": "Optuna + `DataLoader` loop, 2 processes",
+}
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side: seconds for all 750 trainings (scaled up where a part was run), and mean R² by setting."""
+
+    name: str
+    fits: int
+    seconds: float
+    scores: tuple[float | None, ...]
+    operations: float = 0.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """All sides; ``gaps`` are median absolute differences of a setting's score: to scikeras, and between own seeds."""
+
+    sides: dict[str, Side]
+    rate: float  # operations a second in large matrix products
+    gaps: dict[str, tuple[float, float]]
+
+    @property
+    def reached(self) -> bool:
+        """Both frameworks are at least so many times as fast, at scores no further apart than seeds are."""
+        slow = self.sides["scikeras"].seconds
+        fast = all(slow / self.sides[name].seconds >= LEAST for name in ("keras", "torch"))
+        return fast and all(to_scikeras <= 2 * between for to_scikeras, between in self.gaps.values())
+
+
+def measure() -> Result:
+    """Run all sides; Tandem's take turns with parts of the others."""
+    threads = os.cpu_count() or 1
+    with workspace() as folder:
+        timed: dict[str, list[dict[str, Any]]] = {"keras": [], "torch": []}
+        slow = {}
+        for number in range(ROUNDS):
+            for name, found in timed.items():
+                found.append(_run(name, folder, threads, 1))
+                print(name, round(found[-1]["seconds"], 2), flush=True)
+            for side in list(DRAWN)[number : number + 1]:
+                slow[side] = _run(side, folder, threads, DRAWN[side])
+                print(side, round(slow[side]["seconds"], 1), flush=True)
+        gaps = {name: _gaps(name, folder, threads, slow["scikeras"]["scores"]) for name in timed}
+    sides = {
+        name: Side(
+            name,
+            SETTINGS * FOLDS,
+            statistics.median(one["seconds"] for one in found),
+            tuple(found[0]["scores"]),
+            found[0]["operations"],
+        )
+        for name, found in timed.items()
+    }
+    for side, one in slow.items():
+        sides[side] = Side(side, len(one["scores"]) * FOLDS, one["seconds"] * DRAWN[side], tuple(one["scores"]))
+    return Result(sides, _product_rate(threads), gaps)
+
+
+def _gaps(name: str, folder: Path, threads: int, scikeras: list[float | None]) -> tuple[float, float]:
+    every = DRAWN["scikeras"]
+    seeds = [_run(name, folder, threads, every, seed)["scores"] for seed in range(SEEDS)]
+    to_scikeras, between = [], []
+    for slow, *own in zip(scikeras, *seeds, strict=True):
+        if slow is None or any(score is None for score in own):
+            continue
+        to_scikeras.append(abs(own[0] - slow))
+        between += [abs(own[0] - other) for other in own[1:]]
+    return statistics.median(to_scikeras), statistics.median(between)
+
+
+def _run(side: str, folder: Path, threads: int, every: int, seed: int = 0) -> dict[str, Any]:
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.search_speed_worker",
+        side,
+        str(folder),
+        str(threads),
+        str(every),
+        str(seed),
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    if side == "optuna":
+        environment["OMP_NUM_THREADS"] = "1"
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    if done.returncode:
+        hint = "; `pip install -e .[bench]` installs scikeras" if "scikeras" in done.stderr else ""
+        raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()[-1500:]}{hint}")
+    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return found
+
+
+def _product_rate(threads: int) -> float:
+    """Return floating-point operations a second in products of 1 024 × 1 024 matrices, the best of several."""
+    code = (
+        f"import torch, time; torch.set_num_threads({threads}); a = torch.rand(1024, 1024); b = a @ a; best = 9e9\n"
+        "for _ in range(30):\n"
+        "    t = time.perf_counter(); torch.mm(a, a, out=b); best = min(best, time.perf_counter() - t)\n"
+        "print(2 * 1024**3 / best)"
+    )
+    return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+
+
+def row_text(result: Result, name: str) -> str:
+    """Return a side's line of the table."""
+    side = result.sides[name]
+    own = name in ("keras", "torch")
+    ratios = [f"{result.sides[other].seconds / side.seconds:.0f}×" if own else "—" for other in ("scikeras", "optuna")]
+    limit = f"{side.seconds / (side.operations / result.rate):.1f}×" if own else "—"
+    known = [score for score in side.scores if score is not None]
+    best = f"{max(known):.4f}" if own else f"{max(known):.4f} of those run"
+    return f"| {_NAMES[name]} | {side.fits} | {side.seconds:.1f} | {ratios[0]} | {ratios[1]} | {limit} | {best} |"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from browsing import headless_browser
 from selenium.webdriver.support.select import Select
-from user_interface import Interface, click, find, interface
+from user_interface import Interface, click, find, interface, wait_for
 from workspace import Workspace, make_workspace
 
 from tandem.config import read_params
@@ -116,6 +117,18 @@ RULE = """\
 """
 
 
+VIEW = "//button[normalize-space(.)='View run']"
+
+
+def submit_until_taken(page: Any) -> None:
+    """Submit the form; again where the server's database was busy, which the page says in a corner."""
+    for _ in range(3):
+        click(page, "//button[normalize-space(.)='Submit']")
+        with contextlib.suppress(AssertionError):
+            wait_for(lambda: page.find_elements("xpath", VIEW), seconds=15)
+            return
+
+
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     return make_workspace(tmp_path / "searching", suite=("five-rule",), searches=RULE, repository=True)
@@ -139,8 +152,8 @@ def test_a_search_is_chosen_run_and_its_best_trials_shown(ui: Interface, workspa
         search.select_by_value("rule")
         assert [option.text for option in frameworks.options] == ["keras", "torch"]
         frameworks.select_by_value("torch")
-        click(page, "//button[normalize-space(.)='Submit']")
-        click(page, "//button[normalize-space(.)='View run']")
+        submit_until_taken(page)
+        click(page, VIEW)
         find(page, "//*[contains(@class, 'state-badge')][contains(., 'Completed')]")
         run = page.current_url.partition("/flow-run/")[2].partition("?")[0]
     table = ui.artifacts(run)["best-rule-torch"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 import pytest
@@ -73,14 +74,32 @@ def test_a_damaged_keras_archive(trained):
 
 
 def test_a_model_of_another_architecture(trained):
-    trained.edit("      sequential: []\n", "      sequential: [dense: {units: 3}]\n")
+    path = trained.root / "models" / EXPERIMENT / "torch" / "run.json"
+    before = path.read_text(encoding="utf-8")
+    record = json.loads(before)
+    record["declaration"]["model"]["sequential"] = [{"dense": {"units": 3}}]
+    path.write_text(json.dumps(record), encoding="utf-8")
     try:
         error = error_of(trained.stage("evaluate", EXPERIMENT, "torch"))
     finally:
-        trained.edit("      sequential: [dense: {units: 3}]\n", "      sequential: []\n")
+        path.write_text(before, encoding="utf-8")
     assert error == (
         "error: models/five-rule/torch/replicate-0/model.pt: its layers are not those of params.yaml; "
         "run `dvc repro` to train it again"
+    )
+
+
+def test_a_run_record_whose_declaration_cannot_be_read(trained):
+    path = trained.root / "models" / EXPERIMENT / "torch" / "run.json"
+    before = path.read_text(encoding="utf-8")
+    path.write_text(json.dumps(json.loads(before) | {"declaration": {"dataset": "five-rule"}}), encoding="utf-8")
+    try:
+        error = error_of(trained.stage("evaluate", EXPERIMENT, "torch"))
+    finally:
+        path.write_text(before, encoding="utf-8")
+    assert error == (
+        "error: run.json of 'five-rule' in torch: what was declared cannot be read; delete its folder below models and "
+        "run `dvc repro`"
     )
 
 

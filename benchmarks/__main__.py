@@ -12,12 +12,12 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks import graph_speed, training_speed
+from benchmarks import graph_speed, population_size, search_quality, search_speed, training_speed
 from benchmarks.graphs import LAYERS
 
 PAGE = Path("docs/benchmarks.md")
-PARTS = ("training", "tutorials", "streamed", "graph")
-_PACKAGES = ("dvc", "keras", "prefect", "tensorflow", "torch")
+PARTS = ("training", "tutorials", "streamed", "graph", "search", "population", "strategies")
+_PACKAGES = ("dvc", "keras", "optuna", "prefect", "tensorflow", "torch")
 
 
 def main() -> int:
@@ -46,6 +46,14 @@ def main() -> int:
         text, kept = _graph()
         _write("graph", text)
         reached &= kept
+    if "search" in parts:
+        text, fast = _search()
+        _write("search", text)
+        reached &= fast
+    if "population" in parts:
+        _write("population", _population())
+    if "strategies" in parts:
+        _write("strategies", _strategies())
     return int(not reached)
 
 
@@ -121,6 +129,73 @@ so that they do less. The ratio is theirs to ours.
 {chr(10).join(graph_speed.row_text(row) for row in rows)}
 """
     return text, all(row.reached for row in rows)
+
+
+def _search() -> tuple[str, bool]:
+    found = search_speed.measure()
+    every, gaps = search_speed.DRAWN["scikeras"], found.gaps
+    threads = psutil.cpu_count()
+    text = f"""## The tutorials' grid of 750 trainings (H2), seconds of wall time
+
+{_measured("search", f"scikeras {version('scikeras')}, scikit-learn {version('scikit-learn')}", "genuine data")}
+
+150 settings on five folds, five epochs each, batch 32. Tandem runs all of it, with {threads} threads, the median of
+{search_speed.ROUNDS} rounds that take turns with the others; scikeras (TensorFlow takes all cores) and Optuna run every
+{every}th setting of the grid, which is scaled up. Imports are left out on every side. The arithmetic limit is the
+floating-point operations of the trainings over the rate of large matrix products
+({found.rate / 1e9:.0f} GFLOP/s, measured in the same run). Scores are R², means over the folds. The median difference
+of a setting's score to scikeras's is {gaps["keras"][0]:.3f} in Keras and {gaps["torch"][0]:.3f} in PyTorch; between
+seeds of the same framework it is {gaps["keras"][1]:.3f} and {gaps["torch"][1]:.3f}.
+
+{search_speed.HEADER}
+{chr(10).join(search_speed.row_text(found, name) for name in found.sides)}
+"""
+    return text, found.reached
+
+
+def _population() -> str:
+    print(population_size.HEADER, flush=True)
+    points = population_size.measure()
+    networks, rows, width = population_size.BASE
+    return f"""## Networks trained together, seconds per epoch
+
+{_measured("population", "made data")}
+
+Each axis by itself around {networks} networks with two hidden layers of {width} units on {rows} rows of eight features,
+batch 32, one thread; the second epoch counts, so that nothing is compiled or traced in it. "One after another" is one
+network's epoch times their number. More networks than fit into 256 MB are cut into batches. Memory is what the
+process's largest resident set grew by. The last column is the way that the product takes by itself
+(`tandem/population/costs.py`), which counts what is compiled, too: one program for each network in Keras.
+
+{population_size.HEADER}
+{chr(10).join(population_size.row_text(point) for point in points)}
+"""
+
+
+def _strategies() -> str:
+    print(search_quality.HEADER, flush=True)
+    rows = search_quality.compare_strategies()
+    print(search_quality.DRAWS_HEADER, flush=True)
+    draws = search_quality.draw_ten()
+    return f"""## Strategies at an equal budget of trained epochs
+
+{_measured("strategies", "genuine data")}
+
+`{search_quality.EXPERIMENT}` in PyTorch: one to three layers of 1 to 48 units, learning rate from 1e-4 to 3e-2 in its
+logarithm, scored on the validation rows; {search_quality.BUDGET} trained epochs, at most {search_quality.EPOCHS} a
+training. Means over {search_quality.SEEDS} search seeds with 95 % intervals (Student's t); differences are between the
+same seeds. Negative is better than random; an interval that holds 0 shows no difference. The test error is of the
+winner's training.
+
+{search_quality.HEADER}
+{chr(10).join(search_quality.row_text(row, rows[0]) for row in rows)}
+
+Ten random draws on three folds, at most 100 epochs with early stopping (H3), the winner trained again on all training
+rows:
+
+{search_quality.DRAWS_HEADER}
+{chr(10).join(search_quality.draws_text(framework, errors) for framework, errors in draws.items())}
+"""
 
 
 def _measured(part: str, *more: str) -> str:

@@ -245,7 +245,8 @@ class Stack:
             stacked = np.full((len(arrays), *parameter.shape), _PADS.get(parameter.name, 0.0), dtype=dtype)
             for position, own in enumerate(arrays):
                 array = np.asarray(own[name])
-                stacked[(position, *(slice(size) for size in array.shape))] = array
+                place: Any = (position, *(slice(size) for size in array.shape))
+                stacked[place] = array
             packed[name] = stacked
         return packed
 
@@ -253,7 +254,7 @@ class Stack:
         """Return copies of one member's own arrays from those of all members."""
         own = {name: parameter.shape for name, parameter in parameter_names(self.members[position].architecture)}
         return {
-            name: packed[name][(position, ..., *(slice(size) for size in shape))].copy() for name, shape in own.items()
+            name: np.array(packed[name][position][tuple(slice(size) for size in shape)]) for name, shape in own.items()
         }
 
     def initial_weights(self) -> list[dict[str, np.ndarray]]:

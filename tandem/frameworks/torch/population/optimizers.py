@@ -137,7 +137,6 @@ class AdamStepper(Stepper):
             root = square.sqrt() if divisor is None else square.sqrt().div_(divisor)
             self._arrays[name].sub_(mean.div(root.add_(epsilon)).mul_(rate))
 
-
     def _to_the_steps(self, powers: tuple[float, ...]) -> Tensor:
         """Return numbers to the power of the steps taken, one by one: as tensors they would round by their place."""
         distinct = {power: power**self.steps for power in set(powers)}

@@ -257,7 +257,11 @@ def beside_members(name: str, number: int = 60) -> list[Member]:
     members = []
     for position in range(number):
         width = str(WIDTHS[position % len(WIDTHS)])
-        text = json.dumps(declared["model"]).replace('"units": 0', f'"units": {width}').replace("[0, 16]", f"[{width}, 16]")
+        text = (
+            json.dumps(declared["model"])
+            .replace('"units": 0', f'"units": {width}')
+            .replace("[0, 16]", f"[{width}, 16]")
+        )
         rate = 1e6 if position in (7, 20) else optimizer["learning_rate"] * (0.4 + 0.01 * position)
         training = {"epochs": 2 + position % 3, "batch_size": 7, "seed": position % 5}
         if position % 7 == 1:

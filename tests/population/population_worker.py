@@ -76,7 +76,9 @@ def train(
     """Train members together; return what left, by name."""
     found: dict[Any, Left] = {}
     for batch in make_batches(candidates, folds, megabytes):
-        train_batch(framework, batch, folds, epochs, lambda left: found.update({left.candidate.name: left}), dtype=dtype)
+        train_batch(
+            framework, batch, folds, epochs, lambda left: found.update({left.candidate.name: left}), dtype=dtype
+        )
     return found
 
 
@@ -122,7 +124,11 @@ def _steps(member: Member) -> int:
 def _apart(framework: Framework, left: Left, fold: Any, epochs: int, dtype: str) -> float:
     """Return how far a member is from itself trained alone: weights and outputs, relative to the largest number."""
     member = left.candidate.member
-    declared, optimizer, constants = member.experiment.training, member.experiment.optimizer, member.experiment.constants
+    declared, optimizer, constants = (
+        member.experiment.training,
+        member.experiment.optimizer,
+        member.experiment.constants,
+    )
     with step_by_step(framework):
         network = framework.build(member.architecture, seed=member.seed, constants=constants, dtype=dtype)
         given = adapted_weights(member.architecture, fold.train.features)
@@ -153,7 +159,9 @@ def beside(framework: Framework) -> dict[str, dict[str, list[str]]]:
         for name in BESIDE:
             members = beside_members(name)
             width = members[0].architecture.input_shape
-            classes = 0 if members[0].architecture.task == "regression" else max(2, members[0].architecture.output_units)
+            classes = (
+                0 if members[0].architecture.task == "regression" else max(2, members[0].architecture.output_units)
+            )
             folds = [made_fold(number, ROWS, classes, width, dtype) for number in range(3)]
             everyone = [Candidate(position, member) for position, member in enumerate(members)]
             companies = {
@@ -200,7 +208,7 @@ STOPPING: dict[str, dict[str, Any]] = {
 class NoStates:
     """Keeps no state."""
 
-    def load(self, replicate: int) -> Checkpoint | None:
+    def load(self, *_: Any) -> Checkpoint | None:
         return None
 
     def save(self, *_: Any) -> None:
@@ -232,7 +240,9 @@ def rules(framework: Framework) -> dict[str, Any]:
         together[name] = [run.epoch, run.best_epoch if keeps_best else run.epoch, run.outcome, run.stopped]
         with step_by_step(framework):
             fit = FitData(fold.train, fold.watch, description)
-            record = train_replicate(Session(framework, member.architecture, member.experiment, fit), 0, NoStates()).record
+            record = train_replicate(
+                Session(framework, member.architecture, member.experiment, fit), 0, NoStates()
+            ).record
         alone[name] = [record.epochs, record.kept_epoch, record.outcome, record.explanation]
     return {"together": together, "alone": alone, "sizes": sizes, "kept": kept}
 
@@ -359,7 +369,8 @@ def evaluators(framework: Framework) -> dict[str, Any]:
                 layers = [{"reshape": {"shape": [length, 1]}}, {"gru": {"units": 3}}]
             training = {"epochs": 9, "batch_size": 32, "seed": number}
             if number == 1:
-                training |= {"checkpoint": "best", "early_stopping": {"monitor": "valid_loss", "patience": 1, "min_delta": 0.05}}
+                stopping = {"monitor": "valid_loss", "patience": 1, "min_delta": 0.05}
+                training |= {"checkpoint": "best", "early_stopping": stopping}
             rate = 1e6 if number == 4 else 0.05 + 0.01 * number
             experiment = made_experiment(
                 loss=loss, model={"sequential": layers}, training=training, optimizer={"learning_rate": rate}
@@ -369,12 +380,12 @@ def evaluators(framework: Framework) -> dict[str, Any]:
         together = TogetherEvaluator(framework, metric, folds, 100, AloneEvaluator(framework, metric, folds))  # type: ignore[arg-type]
         found[dataset] = {"alone": {}, "together": {}}
         for name, evaluator in (("alone", alone), ("together", together)):
-            results: dict[int, Result] = {}
+            results: list[Result] = []
             with step_by_step(framework):
-                evaluator.train(settings, 6, lambda result: results.update({result.number: result}))
-            for number, result in results.items():
+                evaluator.train(settings, 6, results.append)
+            for result in results:
                 scores = [[one.value, one.epochs, one.kept_epoch, one.outcome] for one in result.folds]
-                found[dataset][name][str(number)] = [result.way, scores]
+                found[dataset][name][str(result.number)] = [result.way, scores]
     return found
 
 

@@ -149,7 +149,10 @@ def test_ctrl_c_ends_the_processes_and_a_later_training_has_new_ones(work):
     assert [result.number for result in found] == [0]
 
 
-@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "ending",
+    [signal.SIGKILL, *(pytest.param(number, marks=pytest.mark.slow) for number in (signal.SIGTERM, signal.SIGINT))],
+)
 def test_processes_end_when_the_search_is_killed(ending, rows):
     command = [sys.executable, str(SCRIPT), str(rows), "numpy", "long"]
     search = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)

@@ -40,7 +40,8 @@ lint: $(STAMP)  ## Check style and types (ruff, mypy)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(STAMP)  ## Measure the ratios of docs/benchmarks.md (half an hour)
+bench: $(STAMP)  ## Measure the ratios of docs/benchmarks.md (an hour and a half)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks
 
 clean-venv:  ## Remove the environment

@@ -245,25 +245,14 @@ class Stack:
             stacked = np.full((len(arrays), *parameter.shape), _PADS.get(parameter.name, 0.0), dtype=dtype)
             for position, own in enumerate(arrays):
                 array = np.asarray(own[name])
-<<<<<<< HEAD
-                place: Any = (position, *(slice(size) for size in array.shape))
-                stacked[place] = array
-=======
                 stacked[position, ...][_corner(array.shape)] = array
->>>>>>> search-population
             packed[name] = stacked
         return packed
 
     def unpack(self, position: int, packed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return copies of one member's own arrays from those of all members."""
         own = {name: parameter.shape for name, parameter in parameter_names(self.members[position].architecture)}
-<<<<<<< HEAD
-        return {
-            name: np.array(packed[name][position][tuple(slice(size) for size in shape)]) for name, shape in own.items()
-        }
-=======
         return {name: packed[name][position, ...][_corner(shape)].copy() for name, shape in own.items()}
->>>>>>> search-population
 
     def initial_weights(self) -> list[dict[str, np.ndarray]]:
         """Draw each member's initial weights, float64, as :func:`tandem.models.initial_weights` does."""

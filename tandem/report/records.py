@@ -673,6 +673,11 @@ def environment_rows(runs: Mapping[str, RunRecord]) -> tuple[EnvironmentRow, ...
     facts["platform"] = {framework: run.platform for framework, run in runs.items()}
     facts["device"] = {framework: run.device for framework, run in runs.items()}
     facts["threads"] = {framework: str(run.threads) for framework, run in runs.items()}
+    if any(run.together for run in runs.values()):
+        facts["replicates and folds"] = {
+            framework: "trained together, times are shares" if run.together else "one after another"
+            for framework, run in runs.items()
+        }
     if has_automatic_batch_size(runs):
         facts["batch size (auto)"] = {framework: str(run.batch_size or "–") for framework, run in runs.items()}
     return tuple(EnvironmentRow(name, values) for name, values in facts.items())

@@ -29,8 +29,8 @@ from tandem.population.training import Candidate, make_batches
 FOLDER = Path(__file__).parent
 FRAMEWORKS = ("torch", "keras")
 QUICK, SLOW = ("rules", "going on", "masks"), ("alike", "beside", "evaluators")
-# Relative to the largest weight, or output. Measured: float64 1e-11, float32 4e-5 (tanh and powers lead).
-LIMITS = {"float64": 1e-9, "float32": 1e-3}
+# Relative to the largest weight, or output. Measured in PyTorch: 1.3e-15 and 1.5e-6.
+LIMITS = {"float64": 1e-9, "float32": 1e-4}
 
 
 def work(hermetic: dict[str, str], framework: str, *parts: str) -> dict[str, Any]:
@@ -96,9 +96,8 @@ def test_the_drawn_settings_have_everything_that_can_be_trained_together():
 @pytest.mark.parametrize("dtype", LIMITS)
 def test_each_member_is_what_training_it_alone_gives(slow, dtype):
     """Ten steps in float64, five epochs in float32."""
-    position = list(LIMITS).index(dtype)
-    apart = {setting: found[position] for setting, found in slow["alike"].items()}
-    assert len(apart) == len(drawn_settings()) >= 40
+    apart = slow["alike"][dtype]
+    assert len(apart) >= (40 if dtype == "float64" else 15)
     assert max(apart.values()) <= LIMITS[dtype], {key: value for key, value in apart.items() if value > LIMITS[dtype]}
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tandem.config import Experiment, ScoredFolds, Standardize
+from tandem.config import Experiment, ScoredFolds, ScoredHoldout, Standardize
 from tandem.records import DataDescription, write_record
 from tandem.scaling import fit_scaler
 from tandem.searches.evaluator import Evaluator, Result, Setting
@@ -24,6 +24,7 @@ from tandem.storage import save_array
 
 RATES = (0.05, 0.02, 0.01, 0.1)
 FOLDS = 2
+HOLDOUT = ScoredHoldout(method="holdout")
 CONVOLUTIONS = (
     {"convolution_2d": {"filters": 3, "kernel_size": 3, "activation": "relu"}},
     {"dropout": {"rate": 0.1}},
@@ -56,7 +57,8 @@ def work(folder: Path, framework: str, **changes: Any) -> Work:
     """Return what processes are told of the search."""
     known: dict[str, Any] = {"framework": framework, "threads": 1, "metric": "log_loss"}
     known |= {"fit": folder / "fit", "scaler": folder / "scale"}
-    return Work(**known | changes, protocol=ScoredFolds(method="k-fold", folds=FOLDS, seed=1))
+    known["protocol"] = ScoredFolds(method="k-fold", folds=FOLDS, seed=1)
+    return Work(**known | changes)
 
 
 def settings(*numbers: int, layers: Sequence[Mapping[str, Any]] = CONVOLUTIONS) -> list[Setting]:
@@ -104,9 +106,7 @@ def main(folder: Path, framework: str) -> None:
 
 def train_long(folder: Path, framework: str) -> None:
     """Train until somebody ends it."""
-    given = work(folder, framework)
-    folds = load_folds(given.fit, given.scaler, given.protocol)
-    with ProcessesEvaluator(given, folds.rows, 2) as evaluator:
+    with ProcessesEvaluator(work(folder, framework, protocol=HOLDOUT), (), 2) as evaluator:
         evaluator.train(settings(0, 1, layers=DENSE), 1_000_000, print, lambda _: print("epoch", flush=True))
 
 

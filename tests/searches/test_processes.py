@@ -41,7 +41,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def work(rows: Path) -> Work:
     """The framework in NumPy is there in a moment."""
-    return small_convolutions.work(rows, "numpy")
+    return small_convolutions.work(rows, "numpy", protocol=small_convolutions.HOLDOUT)
 
 
 def settings(*numbers: int) -> list[Setting]:
@@ -113,8 +113,8 @@ def print_from(process: psutil.Process, text: bytes) -> None:
     os.close(stderr)
 
 
-def test_an_error_in_a_process_is_told_with_its_trial_and_traceback(rows):
-    with evaluator(small_convolutions.work(rows, "numpy", metric="r2"), 1) as several:
+def test_an_error_in_a_process_is_told_with_its_trial_and_traceback(work):
+    with evaluator(work.model_copy(update={"metric": "r2"}), 1) as several:
         with pytest.raises(TandemError) as caught:
             several.train(settings(7), 1, pytest.fail)
         assert not workers()
@@ -124,8 +124,8 @@ def test_an_error_in_a_process_is_told_with_its_trial_and_traceback(rows):
     assert any("in _score" in line for line in said)
 
 
-def test_an_error_that_a_user_can_act_on_is_the_one_that_a_single_process_raises(rows, tmp_path, capfd):
-    given = small_convolutions.work(rows, "numpy", fit=tmp_path)
+def test_an_error_that_a_user_can_act_on_is_the_one_that_a_single_process_raises(work, tmp_path, capfd):
+    given = work.model_copy(update={"fit": tmp_path})
     with pytest.raises(DataError) as expected:
         load_folds(given.fit, given.scaler, given.protocol)
     with evaluator(given) as several, pytest.raises(DataError) as caught:

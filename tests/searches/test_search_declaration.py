@@ -220,7 +220,7 @@ SINGLE = [
      f"54: {HERE}.frameworks: ['keras', 'keras'] names a framework twice; remove one of the two"),
     ("metric: r2", "metric: r2\n    epoch: 3",
      f"54: {HERE}.epoch: unknown key 'epoch'; allowed: batch, budget, chunk_megabytes, description, epochs, "
-     "experiment, frameworks, metric, protocol, seed, space, strategy; did you mean 'epochs'?"),
+     "experiment, frameworks, metric, protocol, seed, space, strategy, threads; did you mean 'epochs'?"),
     # suites
     ("suite:\n", "suite:\n  searches: [fond]\n",
      "2: suite.searches[0]: 'fond' is not declared under searches; allowed: found; did you mean 'found'?"),
@@ -233,6 +233,16 @@ SINGLE = [
 @pytest.mark.parametrize(("old", "new", "expected"), SINGLE, ids=[new[:50] for _, new, _ in SINGLE])
 def test_a_mistake_is_told_with_its_line_place_value_and_what_is_allowed(parse, old, new, expected):
     assert mistakes(parse, (old, new)) == [expected]
+
+
+def test_a_search_takes_no_fewer_threads_than_a_training(parse):
+    two = ("epochs: 3, batch_size: 16", "epochs: 3, batch_size: 16, threads: 2")
+    expected = f"54: {HERE}.threads: 1: 'wide' trains with 2 threads; allowed: 2 and more"
+    assert mistakes(parse, two, ("metric: r2", "metric: r2\n    threads: 1")) == [expected]
+    params = parse(two, ("metric: r2", "metric: r2\n    threads: 3"))
+    assert params.searches["found"].threads_of(params.experiments["wide"]) == 3
+    params = parse(two)
+    assert params.searches["found"].threads_of(params.experiments["wide"]) == 2
 
 
 COFFEE = (("experiment: wide", "experiment: coffee"), ("metric: r2", "metric: accuracy"),

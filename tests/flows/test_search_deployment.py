@@ -102,6 +102,17 @@ def test_a_framework_that_the_search_has_not_is_refused_before_anything_is_writt
     assert not (declared.parent / "runs.yaml").exists()
 
 
+def test_clean_removes_the_trials_of_searches_that_are_not_planned(declared: Path) -> None:
+    from flows.cleaning import stale_paths
+    from flows.searching import plan_search
+
+    root = declared.parent
+    for name, framework in (("rates", "torch"), ("rates", "numpy"), ("gone", "torch")):
+        (root / ".searches" / name / framework / "key").mkdir(parents=True)
+    _, plan, _ = plan_search(root, "rates", [])
+    assert [path.as_posix() for path in stale_paths(plan, root)] == [".searches/gone/torch", ".searches/rates/numpy"]
+
+
 # -------------------------------------------------------------------------------------------- in a browser
 
 LABEL = "//*[starts-with(normalize-space(text()), '{}')]"

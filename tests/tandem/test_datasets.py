@@ -216,7 +216,7 @@ def test_clothes_have_their_published_order(tmp_path):
 
 def idx(shape: tuple[int, ...], values: bytes) -> bytes:
     header = b"\0\0\x08" + bytes([len(shape)]) + b"".join(size.to_bytes(4, "big") for size in shape)
-    return gzip.compress(header + values)
+    return gzip.compress(header + values, mtime=0)
 
 
 def test_an_idx_file_is_read_with_its_shape(tmp_path):
@@ -230,10 +230,10 @@ def test_an_idx_file_is_read_with_its_shape(tmp_path):
     [
         (idx((2, 3), bytes(6))[:-12], r"damaged \(.*\); delete it and run `dvc repro`$"),
         (b"<html>", r"damaged \(Not a gzipped file .*\); delete it"),
-        (gzip.compress(b"hello world"), r"no IDX file of unsigned bytes; delete it"),
-        (gzip.compress(b"\0\0\x08"), r"no IDX file of unsigned bytes; delete it"),
-        (gzip.compress(b""), r"no IDX file of unsigned bytes; delete it"),
-        (gzip.compress(b"\0\0\x08\x03\0\0"), r"no IDX file of unsigned bytes; delete it"),
+        (gzip.compress(b"hello world", mtime=0), r"no IDX file of unsigned bytes; delete it"),
+        (gzip.compress(b"\0\0\x08", mtime=0), r"no IDX file of unsigned bytes; delete it"),
+        (gzip.compress(b"", mtime=0), r"no IDX file of unsigned bytes; delete it"),
+        (gzip.compress(b"\0\0\x08\x03\0\0", mtime=0), r"no IDX file of unsigned bytes; delete it"),
         (idx((2, 3), bytes(5)), r"holds 5 bytes, its header says \(2, 3\); delete it"),
     ],
 )

@@ -22,8 +22,9 @@ from tandem.records import DataDescription, Number
 from tandem.searches.evaluator import Evaluator, Result, Setting
 from tandem.searches.journal import BatchEntry, Journal, RungEntry, TrialEntry
 from tandem.searches.records import Rung, SearchRecord, Trial
-from tandem.searches.space import InvalidSettingError, Values, base_experiment, make_space, setting_key, vary
+from tandem.searches.space import InvalidSettingError, Values, base_experiment, make_space, vary
 from tandem.searches.strategies import Circumstances, make_strategy
+from tandem.searches.values import setting_key
 
 _FRUITLESS = 100  # settings in a row that cannot be built end a search: they cost nothing of a budget in epochs
 

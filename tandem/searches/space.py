@@ -16,6 +16,7 @@ from tandem.models import LayerEntry, ModelDeclaration
 from tandem.optimizers import AnyOptimizer
 from tandem.records import Description
 from tandem.searches.records import SearchedParameter
+from tandem.searches.values import setting_key
 
 Values = dict[str, Any]
 # What is one of several kinds: the others cannot be set beside it.
@@ -134,11 +135,6 @@ def grid_values(parameter: SearchedParameter) -> Sequence[Any]:
         raise ValueError(f"{parameter.name}: a range of numbers has no end of values")
     low, high = bounds(parameter)
     return range(int(low), int(high) + 1)
-
-
-def setting_key(values: Mapping[str, Any]) -> str:
-    """Return what two equal settings have in common."""
-    return json.dumps(values, sort_keys=True)
 
 
 # ------------------------------------------------------------------------------- settings in experiments

@@ -17,9 +17,9 @@ from tandem.searches.space import (
     grid_values,
     make_space,
     searchable_paths,
-    setting_key,
     vary,
 )
+from tandem.searches.values import setting_key
 
 PARAMS = read_params(Path(__file__).resolve().parents[2] / "params.yaml")
 BASE = Experiment.model_validate_json(json.dumps(EXPERIMENT))

@@ -12,8 +12,9 @@ from fake_search import LISTS, MOMENTUM, OPTIMIZER, RANGES, UNITS, FakeEvaluator
 from tandem.searches.journal import TRIALS_FILE
 from tandem.searches.loop import Found, run_search
 from tandem.searches.records import SearchedParameter, SearchRecord
-from tandem.searches.space import Space, bounds, holds, make_space, same_value, setting_key
+from tandem.searches.space import Space, bounds, holds, make_space, same_value
 from tandem.searches.strategies import strategy_names
+from tandem.searches.values import setting_key
 
 STRATEGIES = strategy_names()
 BRACKETS = {"halving", "hyperband"}  # give up on settings before their last epoch

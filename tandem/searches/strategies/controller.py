@@ -8,9 +8,10 @@ import numpy as np
 from pydantic import Field
 
 from tandem.searches.records import SearchedParameter, Trial
-from tandem.searches.space import Values, bounds, grid_values, setting_key
+from tandem.searches.space import Values, bounds, grid_values
 from tandem.searches.strategies.policy import Drawing, Policy, Sample
 from tandem.searches.strategies.strategy import Circumstances, Settings, Strategy, derived_seed
+from tandem.searches.values import setting_key
 
 _REDRAWS = 20  # for each new setting, on average, before the space counts as exhausted
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from math import prod
 
 from tandem.searches.records import Trial
-from tandem.searches.space import Space, Values, grid_values, setting_key
+from tandem.searches.space import Space, Values, grid_values
 from tandem.searches.strategies.strategy import Circumstances, Settings, Strategy, derived_seed
 from tandem.searches.strategies.study import import_optuna
+from tandem.searches.values import setting_key
 
 MOST_SETTINGS = 10_000
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from tandem.imports import quick_imports
 from tandem.searches.records import SearchedParameter, Trial
-from tandem.searches.space import Space, Values, bounds, same_value, setting_key
+from tandem.searches.space import Space, Values, bounds, same_value
+from tandem.searches.values import setting_key
 
 if TYPE_CHECKING:
     import optuna

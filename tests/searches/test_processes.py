@@ -22,7 +22,7 @@ from tandem.searches.processes import ProcessesEvaluator, Work, training_alone
 
 FOLDER = Path(__file__).parent
 SCRIPT = FOLDER / "small_convolutions.py"
-FRAMEWORKS = ["torch", pytest.param("keras", marks=pytest.mark.slow)]
+FRAMEWORKS = ["torch", pytest.param("keras", marks=pytest.mark.long)]
 
 
 @pytest.fixture(autouse=True)

@@ -21,6 +21,7 @@ PLAN = Plan.model_validate(
                 "dataset": "digits",
                 "framework": framework,
                 "declared": name,
+                "threads": f"experiments.{name}.training.threads",
             }
             for name in ("one", "two")
             for framework in ("keras", "torch")

@@ -82,7 +82,7 @@ def declared(text: str) -> tuple[str, str]:
 def test_a_declared_file_is_in_the_plan_of_its_runs(write_params):
     params = read_params(write_params(declared("{file: weights/first.npz}")))
     plan = make_plan(params)
-    weights = {name: entry.weights for name, entry in {**plan.runs, **plan.reports}.items()}
+    weights = {name: entry.weights for name, entry in {**plan.trainings, **plan.ladders}.items()}
     assert {name: file for name, file in weights.items() if "coffee" in name} == dict.fromkeys(
         ("coffee-keras", "coffee-torch", "coffee"), "weights/first.npz"
     )

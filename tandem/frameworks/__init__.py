@@ -26,7 +26,7 @@ from tandem.population.stack import Stack
 from tandem.records import ModelSummary
 
 # MKL otherwise rounds a product by where in memory its matrices begin, hence by the members beside it.
-_STACKED = {"TF_ENABLE_ONEDNN_OPTS": "1", "MKL_CBWR": "AUTO"}
+_STACKED = {"TF_ENABLE_ONEDNN_OPTS": "1"}
 _CONVENIENCES = ("matplotlib", "pandas", "sklearn")  # Keras imports them where they are, and works without
 
 

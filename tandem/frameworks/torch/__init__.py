@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic matrix products on GPUs
+os.environ.setdefault("MKL_CBWR", "AUTO")  # products do not round by where in memory their matrices lie
 
 from tandem.frameworks.torch.fit import gradients, predict, trainer
 from tandem.frameworks.torch.network import (

@@ -19,7 +19,6 @@ from pathlib import Path
 
 from flows.repository import LOCAL_VARIABLES, RepositoryError, dvc, git
 from tandem.errors import StorageError
-from tandem.storage import write_text
 
 COPIES = Path(".tandem/copies")
 KEPT_COPIES = 3
@@ -145,7 +144,7 @@ def _claimed(root: Path, name: str) -> Iterator[tuple[str, Path]]:
         copies.mkdir(parents=True, exist_ok=True)
         ignore = copies.parent / ".gitignore"
         if not ignore.exists():
-            write_text(ignore, "*\n")
+            ignore.write_text("*\n", encoding="utf-8")  # the same from whoever writes it at the same moment
     for taken in _free_names(name):
         with _lock(copies, taken) as held:
             if held and not (copies / taken).exists():

@@ -91,7 +91,7 @@ def write_thirty_stages(project: Project) -> None:
     project.write("dvc.yaml", json.dumps({"stages": first | second | third | others}))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_fifty_kills_at_random_moments(
     crashing: Project, template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

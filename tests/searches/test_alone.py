@@ -14,7 +14,7 @@ FOLDER = Path(__file__).parent
 ENVIRONMENT = {"PYTHONPATH": str(FOLDER.parents[1]), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-@pytest.fixture(scope="module", params=["torch", pytest.param("keras", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=["torch", pytest.param("keras", marks=pytest.mark.long)])
 def found(request: pytest.FixtureRequest) -> dict:
     command = [sys.executable, str(FOLDER / "alone_worker.py"), request.param]
     done = subprocess.run(command, env=os.environ | ENVIRONMENT, capture_output=True, text=True, check=False)

@@ -212,7 +212,7 @@ def searched(project: Workspace) -> tuple[str, ...]:
     return outputs
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_several_searches_at_once_share_a_device_and_are_both_whole(project, searched):
     for name, output in zip(("rule", "other-rule"), searched, strict=True):
         assert f"'{name}' added to suite: searches: in params.yaml" in output

@@ -177,6 +177,17 @@ def _lock(copies: Path, name: str) -> Iterator[bool]:
                 path.unlink()
 
 
+@contextmanager
+def _one_at_a_time(copies: Path) -> Iterator[None]:
+    """Keep others from adding or removing copies: git then reads the files of all, also of one half added."""
+    descriptor = os.open(copies, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _is_held(copies: Path, name: str) -> bool:
     try:
         with (copies / f"{name}.lock").open("rb") as file:
@@ -265,7 +276,8 @@ def _some(names: list[str]) -> str:
 
 def _fill(source: _Source, folder: Path) -> None:
     tree = _tracked_tree(source.top)
-    git(source.top, "worktree", "add", "--detach", "--no-checkout", str(folder), source.base)
+    with _one_at_a_time(folder.parent):
+        git(source.top, "worktree", "add", "--detach", "--no-checkout", str(folder), source.base)
     git(folder, "read-tree", "--reset", "-u", tree)
     untracked = _entries(git(source.top, "ls-files", "--others", "--exclude-standard", "-z"))
     lock = (source.project / "dvc.lock").relative_to(source.top)
@@ -338,7 +350,8 @@ def _explained(folder: Path) -> Iterator[None]:
 def _remove_worktree(root: Path, folder: Path) -> None:
     try:
         with suppress(RepositoryError):  # git does not know it, or no longer
-            git(root, "worktree", "remove", "--force", "--force", str(folder))
+            with _one_at_a_time(folder.parent):
+                git(root, "worktree", "remove", "--force", "--force", str(folder))
         if folder.exists():
             shutil.rmtree(folder)
     except OSError as error:

@@ -180,6 +180,7 @@ def _lock(copies: Path, name: str) -> Iterator[bool]:
 @contextmanager
 def _one_at_a_time(copies: Path) -> Iterator[None]:
     """Keep others from adding or removing copies: git then reads the files of all, also of one half added."""
+    copies.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(copies, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -349,9 +350,8 @@ def _explained(folder: Path) -> Iterator[None]:
 
 def _remove_worktree(root: Path, folder: Path) -> None:
     try:
-        with suppress(RepositoryError):  # git does not know it, or no longer
-            with _one_at_a_time(folder.parent):
-                git(root, "worktree", "remove", "--force", "--force", str(folder))
+        with suppress(RepositoryError), _one_at_a_time(folder.parent):  # git does not know it, or no longer
+            git(root, "worktree", "remove", "--force", "--force", str(folder))
         if folder.exists():
             shutil.rmtree(folder)
     except OSError as error:

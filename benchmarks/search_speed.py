@@ -81,7 +81,9 @@ def measure() -> Result:
         for name, found in timed.items()
     }
     for side, one in slow.items():
-        sides[side] = Side(side, len(one["scores"]) * FOLDS, one["seconds"] * SETTINGS / len(one["scores"]), tuple(one["scores"]))
+        sides[side] = Side(
+            side, len(one["scores"]) * FOLDS, one["seconds"] * SETTINGS / len(one["scores"]), tuple(one["scores"])
+        )
     return Result(sides, _product_rate(threads), gaps)
 
 

@@ -241,7 +241,7 @@ def load_framework(name: str, *, alone: bool = False, stacked: bool = False) -> 
     Args:
         name: of the package.
         stacked: networks are trained together (:mod:`tandem.population`). TensorFlow then multiplies stacks of
-            matrices by oneDNN, three times as fast; elsewhere it does without, whose kernels vary between machines.
+            matrices by oneDNN, which is faster; elsewhere it does without, whose kernels vary between machines.
         alone: the process does nothing else with the framework. The import then takes half the time: TensorFlow's
             Keras is kept from importing what it could draw or wrap, and no garbage is collected meanwhile.
 

@@ -2,8 +2,8 @@
 
 A step costs something by itself (calls, small operations), and its products of matrices cost by their size. Together
 the first is paid once for all networks; the products are small ones either way, at rates that differ. What remains is
-what is compiled anew. The constants of each framework were measured on one core by ``python -m benchmarks population``;
-on a GPU, where starting an operation outweighs these products, together always pays.
+what is compiled anew. Each framework's constants are rounded from timings on one core of an x86-64 processor;
+``python -m benchmarks population`` shows how well the way that follows from them is chosen. There are none for GPUs.
 """
 
 from __future__ import annotations

@@ -219,7 +219,8 @@ class Stack:
     def regularization(self, layer: str) -> tuple[np.ndarray, np.ndarray]:
         """Return a layer's l1 and l2 of each member, float64 (members,) each."""
         found = [of.regularization for of in self.layers[layer]]
-        return tuple(np.array([getattr(one, name) for one in found]) for name in ("l1", "l2"))  # type: ignore[return-value]
+        declared = [one for one in found if one is not None]  # all: a family has a penalty on a layer or has none
+        return np.array([one.l1 for one in declared]), np.array([one.l2 for one in declared])
 
     def units(self, layer: str) -> np.ndarray:
         """Return a layer's own output width of each member, int64 (members,)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -99,14 +100,15 @@ class TogetherEvaluator:
         return found
 
     def _take(self, left: Left, collected: _Collected) -> None:
-        name: _Name = left.candidate.name  # type: ignore[assignment]
+        name: Any = left.candidate.name
         run, member = left.held.run, left.candidate.member
+        outcome: Any = run.outcome
         best = member.experiment.training.checkpoint == "best"
         score = FoldScore(
             value=None if run.outcome == "diverged" else self._score(member, left.outputs),
             epochs=run.epoch,
             kept_epoch=run.best_epoch if best or run.outcome == "diverged" else run.epoch,
-            outcome=run.outcome,  # type: ignore[arg-type]
+            outcome=outcome,
         )
         self._held[name] = left.held, score
         collected.add(name, score, left.seconds)

@@ -15,7 +15,7 @@ from benchmarks.search_quality import workspace
 
 SETTINGS, FOLDS = 150, 5
 DRAWN = {"scikeras": 13, "optuna": 13}  # the slow sides run each so many-th setting, scaled up
-ROUNDS, SEEDS = 3, 3
+ROUNDS, SEEDS = 2, 3
 LEAST = 100
 HEADER = (
     "| side | trainings run | seconds for 750 | times as fast as scikeras | as Optuna | times the arithmetic limit "

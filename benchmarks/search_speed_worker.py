@@ -66,7 +66,7 @@ def tandem(name: str, workspace: Path, search: Search, chosen: Grid, threads: in
     from tandem.searches.together import TogetherEvaluator
 
     framework = load_framework(name, alone=True, stacked=True)
-    framework.set_up(threads)
+    framework.set_up(1, batches=threads)
     experiment = read_experiment(workspace / paths.PARAMS, search.experiment)
     experiment = experiment.model_copy(update={"training": experiment.training.model_copy(update={"seed": seed})})
     base = base_experiment(search, experiment)

@@ -44,10 +44,11 @@ def main(arguments: list[str]) -> None:
     from tandem.searches.watching import Watcher
 
     framework = load_framework(framework_name, alone=True, stacked=True)
-    framework.set_up(cores)
+    threads = experiment.training.threads
+    framework.set_up(threads, batches=cores // threads)
     work = Work(
         framework=framework_name,
-        threads=experiment.training.threads,
+        threads=threads,
         metric=search.metric,
         fit=paths.fit(experiment.dataset),
         scaler=paths.scaler(experiment.dataset),

@@ -138,13 +138,18 @@ class Framework(Protocol):
     EXPORTS: Mapping[str, Callable[[Any, Path], None]]  # format -> writes a network into a folder; see tandem/export.py
     STACK_COSTS: StackCosts | None  # None: it trains networks one at a time alone
 
-    def set_up(self, threads: int, devices: int = 1) -> None:
+    def set_up(self, threads: int, devices: int = 1, batches: int = 1) -> None:
         """Fix the number of threads of each device and switch deterministic operations on; before anything else.
 
         Args:
             threads: of each device that is a CPU.
             devices: how many train a network together.
+            batches: of networks that are trained together (:mod:`tandem.population`), at a time and each with so many
+                threads; or one with all of the threads, where :meth:`batches_at_once` says so.
         """
+
+    def batches_at_once(self) -> int:
+        """Return how many batches of networks are to be trained side by side, in threads of this process."""
 
     def versions(self) -> dict[str, str]:
         """Return the versions of the framework's own packages."""

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -113,23 +114,34 @@ OnEpochs = Callable[[int], None]
 Follow = Callable[[Mapping[Hashable, Run], Callable[[], Mapping[Hashable, Held]]], None]
 
 
-def make_batches(candidates: Sequence[Candidate], folds: Sequence[Fold], megabytes: int) -> Iterator[Batch]:
+def make_batches(
+    candidates: Sequence[Candidate], folds: Sequence[Fold], megabytes: float, at_least: int = 1
+) -> Iterator[Batch]:
     """Divide candidates into batches: by family and steps taken, then so that each fits the memory allowed.
 
     Args:
         candidates: those that :func:`tandem.population.stack.why_alone` has no reason against.
         folds: by the members' fold.
         megabytes: for the members' arrays and values; a batch has at least one member.
+        at_least: so many batches are made, if there are as many members.
     """
     families: dict[Hashable, list[Candidate]] = {}
     for candidate in candidates:
         member, begun = candidate.member, candidate.held.steps if candidate.held else 0
         rows = len(folds[member.fold].train) * member.experiment.training.repeat
         families.setdefault((begun, family(member, rows)), []).append(candidate)
+    parts = math.ceil(at_least / max(1, len(families)))
     for found in families.values():
-        size = max(1, int(megabytes * 1e6 // _member_bytes(Stack.of([found[0].member]))))
-        for start in range(0, len(found), size):
-            yield tuple(found[start : start + size])
+        fitting = int(megabytes * 1e6 // _member_bytes(Stack.of([found[0].member])))
+        pieces = max(min(parts, len(found)), math.ceil(len(found) / max(1, fitting)))
+        bounds = [len(found) * piece // pieces for piece in range(pieces + 1)]
+        yield from (tuple(found[start:end]) for start, end in pairwise(bounds))
+
+
+def batch_work(batch: Batch) -> int:
+    """Return how much work a batch is, to be compared with others of the same rows: the weights of all members."""
+    padded = Stack.of([batch[0].member]).padded
+    return len(batch) * sum(math.prod(parameter.shape) for _, parameter in parameter_names(padded))
 
 
 def _member_bytes(stack: Stack) -> float:

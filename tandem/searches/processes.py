@@ -65,7 +65,7 @@ def training_alone(framework: Framework, work: Work, folds: SearchFolds, cores: 
     """Give what trains settings one by one: the search's own process, or as many others as the cores are enough for.
 
     Args:
-        framework: of the search's own process, set up with ``cores`` threads.
+        framework: of the search's own process, set up with the threads of ``work``.
         work: what is trained.
         folds: the rows, as ``work`` names them.
         cores: that the search takes; results do not depend on them.

@@ -141,11 +141,8 @@ def grid_values(parameter: SearchedParameter) -> Sequence[Any]:
 
 
 def base_experiment(search: Search, experiment: Experiment) -> Experiment:
-    """Return the experiment with the search's epochs and threads."""
-    declared = {"epochs": search.epochs_of(experiment)}
-    if search.threads is not None:
-        declared["threads"] = search.threads
-    training = experiment.training.model_copy(update=declared)
+    """Return the experiment with the search's epochs."""
+    training = experiment.training.model_copy(update={"epochs": search.epochs_of(experiment)})
     return experiment.model_copy(update={"training": training})
 
 

@@ -12,8 +12,18 @@ from tandem import metrics
 from tandem.config import MetricName
 from tandem.frameworks import Framework
 from tandem.population.costs import pays_together
+from tandem.population.side_by_side import train_side_by_side
 from tandem.population.stack import Member, why_alone, work_of
-from tandem.population.training import Candidate, Held, Left, make_batches, train_batch
+from tandem.population.training import (
+    Candidate,
+    Held,
+    Left,
+    OnEpochs,
+    OnLeft,
+    batch_work,
+    make_batches,
+    train_batch,
+)
 from tandem.searches.alone import with_epochs
 from tandem.searches.evaluator import Evaluator, Result, Setting
 from tandem.searches.folds import FoldData, SearchFolds
@@ -61,10 +71,7 @@ class TogetherEvaluator:
                 candidates += self._candidates(setting.number, members[setting.number], collected)
         if candidates and not self._loaded:
             self._loaded = [self._data.load(fold) for fold in range(len(self.folds))]
-        for batch in make_batches(candidates, self._loaded, self._megabytes):
-            train_batch(
-                self._framework, batch, self._loaded, epochs, lambda left: self._take(left, collected), on_epochs
-            )
+        self._train(candidates, epochs, lambda left: self._take(left, collected), on_epochs)
         if apart:
             self._alone.train(apart, epochs, on_result, on_epochs)
 
@@ -75,6 +82,16 @@ class TogetherEvaluator:
         for number in numbers:
             for fold in range(len(self.folds)):
                 self._held.pop((number, fold), None)
+
+    def _train(self, candidates: Sequence[Candidate], epochs: int, on_left: OnLeft, on_epochs: OnEpochs | None) -> None:
+        at_once = self._framework.batches_at_once()
+        if at_once == 1:
+            for batch in make_batches(candidates, self._loaded, self._megabytes):
+                train_batch(self._framework, batch, self._loaded, epochs, on_left, on_epochs)
+            return
+        batches = list(make_batches(candidates, self._loaded, self._megabytes / at_once, at_once))
+        batches.sort(key=batch_work, reverse=True)  # so that no long one is left at the end
+        train_side_by_side(self._framework, batches, self._loaded, epochs, on_left, on_epochs, at_once)
 
     def _is_together(self, member: Member) -> bool:
         """Return whether a setting is trained with others; that hangs on the setting alone, not on who they are."""

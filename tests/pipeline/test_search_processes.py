@@ -59,7 +59,7 @@ def test_what_is_trained_alone_does_not_depend_on_the_number_of_processes(search
     assert len(by_two) == 4
     assert len(rows_by_way(workspace, framework, "batched")) == 2
     run = RunRecord.model_validate_json((workspace.root / f"models/recurrent/{framework}/run.json").read_bytes())
-    assert run.threads == 2, "the best setting is trained with the search's threads, and its record says so"
+    assert run.threads == 1, "the best setting is trained with the experiment's threads, as by the stage train"
     one = THREADS.replace("2", "1")
     workspace.edit(THREADS, one)
     try:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -28,6 +29,7 @@ from population_cases import (
 from tandem.checkpoints import Checkpoint
 from tandem.fitdata import FitData
 from tandem.frameworks import Framework, load_framework
+from tandem.population.side_by_side import train_side_by_side
 from tandem.population.stack import Member
 from tandem.population.training import Candidate, Left, make_batches, train_batch
 from tandem.schedules import learning_rates
@@ -50,7 +52,7 @@ ROWS = 67
 def main() -> None:
     name, *parts = sys.argv[1:]
     framework = load_framework(name, alone=True, stacked=True)
-    framework.set_up(1)
+    framework.set_up(1, batches=2)
     print(json.dumps({part: PARTS[part](framework) for part in parts}))
 
 
@@ -396,8 +398,35 @@ def evaluators(framework: Framework) -> dict[str, Any]:
     return found
 
 
+# ----------------------------------------------------------------------------------------------- side by side
+
+
+def side_by_side(framework: Framework) -> dict[str, Any]:
+    """Return the digests of members trained in one batch after the other, and in several at a time."""
+    description, fold = describe(0, FEATURES), made_fold(0, 70)
+    candidates = []
+    for number in range(12):
+        dense = {"units": 5 + number, "activation": "relu", "repeat": 1 + number % 3}
+        layers = [{"dense": dense}, {"dropout": {"rate": 0.2}}]
+        training = {"epochs": 3 + number % 4, "seed": number}
+        experiment = made_experiment(model={"sequential": layers}, training=training)
+        candidates.append(Candidate(number, made_member(experiment, description)))
+    apart = {number: digest(left) for number, left in train(framework, candidates, [fold]).items()}
+    found: dict[Any, str] = {}
+    batches = list(make_batches(candidates, [fold], 1000, 7))
+    threads = set()
+
+    def take(left: Left) -> None:
+        found[left.candidate.name] = digest(left)
+        threads.add(threading.current_thread().name)
+
+    train_side_by_side(framework, batches, [fold], None, take, None, 2)
+    return {"apart": apart, "side by side": found, "batches": len(batches), "threads": sorted(threads)}
+
+
 PARTS = {
     "alike": alike, "beside": beside, "rules": rules, "going on": going_on, "masks": masks, "evaluators": evaluators,
+    "side by side": side_by_side,
 }  # fmt: skip
 
 if __name__ == "__main__":

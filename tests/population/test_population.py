@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +26,13 @@ from population_cases import (
 
 from tandem.activations import ACTIVATIONS
 from tandem.losses import LOSSES
+from tandem.population import side_by_side
 from tandem.population.stack import BATCHED_KINDS, Stack, family, padded_widths, why_alone, width_class
 from tandem.population.training import Candidate, make_batches
 
 FOLDER = Path(__file__).parent
 FRAMEWORKS = ("torch", "keras")
-QUICK, SLOW = ("rules", "going on", "masks"), ("alike", "beside", "evaluators")
+QUICK, SLOW = ("rules", "going on", "masks", "side by side"), ("alike", "beside", "evaluators")
 # Relative to the largest weight, or output. Measured in PyTorch: 1.3e-15 and 1.5e-6.
 LIMITS = {"float64": 1e-9, "float32": 1e-4}
 
@@ -176,6 +180,54 @@ def test_masks_differ_between_seeds_steps_layers_and_rows_but_not_between_member
     assert found["beside others"], "what a member draws does not depend on those beside it"
 
 
+# ------------------------------------------------------------------------------------------- side by side
+
+
+def test_batches_side_by_side_learn_what_they_learn_one_after_the_other(quick):
+    found = quick["side by side"]
+    assert found["batches"] == 9, "three depths, of four members each, in three batches each"
+    assert found["threads"] == ["MainThread"], "results are told where they are waited for"
+    assert len(found["apart"]) == 12
+    assert found["side by side"] == found["apart"]
+
+
+def test_a_failure_ends_all_that_is_trained_side_by_side(monkeypatch):
+    running, ended = threading.Barrier(2), []
+
+    def train(_framework: Any, batch: Any, *told: Any) -> None:
+        running.wait(10)
+        try:
+            if batch == "failing":
+                raise ValueError("no memory")
+            while True:
+                told[-1](1)
+                time.sleep(0.001)
+        finally:
+            ended.append(batch)
+
+    monkeypatch.setattr(side_by_side, "train_batch", train)
+    batches: Any = ["going on", "failing", "never begun"]
+    with pytest.raises(ValueError, match="no memory"):
+        side_by_side.train_side_by_side(None, batches, [], None, print, None, 2)  # type: ignore[arg-type]
+    assert sorted(ended) == ["failing", "going on"]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("batch")]
+
+
+def test_an_error_of_who_is_told_ends_the_training(monkeypatch):
+    def train(_framework: Any, batch: Any, *told: Any) -> None:
+        *_, on_left, on_epochs = told
+        while True:
+            on_left(batch)
+            on_epochs(1)
+
+    def refuse(left: Any) -> None:
+        raise OSError(f"{left}: no space")
+
+    monkeypatch.setattr(side_by_side, "train_batch", train)
+    with pytest.raises(OSError, match="one: no space"):
+        side_by_side.train_side_by_side(None, ["one", "one"], [], None, refuse, None, 2)  # type: ignore[arg-type, list-item]
+
+
 # --------------------------------------------------------------------------------------------- evaluators
 
 
@@ -203,7 +255,10 @@ def test_batches_keep_to_the_memory_allowed(megabytes):
     assert sum(sizes) == 500
     weights = 6 * 64 + 64 + 64 * 64 + 64 + 64 + 1
     values = 16 * (6 + 3 * (64 + 64 + 1))
-    assert sizes[0] == min(500, int(megabytes * 1e6 // (4 * (weights * 4 + values))))
+    fitting = int(megabytes * 1e6 // (4 * (weights * 4 + values)))
+    assert len(sizes) == math.ceil(500 / fitting), "no more of them than are needed"
+    assert max(sizes) <= fitting
+    assert max(sizes) - min(sizes) <= 1
 
 
 def test_a_batch_has_at_least_one_member():

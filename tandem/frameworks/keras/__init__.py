@@ -25,12 +25,12 @@ from tandem.frameworks.keras.network import (
 )
 from tandem.frameworks.keras.population import STACK_COSTS, populate
 from tandem.frameworks.keras.save import EXPORTS, load, save
-from tandem.frameworks.keras.setup import device, is_out_of_memory, set_up, versions
+from tandem.frameworks.keras.setup import batches_at_once, device, is_out_of_memory, set_up, versions
 
 NAME = "keras"
 
 __all__ = [
-    "EXPORTS", "NAME", "NATIVE_DIFFERENCES", "STACK_COSTS", "build", "device", "gradients", "is_out_of_memory",
-    "layer_outputs", "load", "load_weights", "populate", "predict", "save", "set_up", "summarize", "trainer",
-    "versions", "weights",
+    "EXPORTS", "NAME", "NATIVE_DIFFERENCES", "STACK_COSTS", "batches_at_once", "build", "device", "gradients",
+    "is_out_of_memory", "layer_outputs", "load", "load_weights", "populate", "predict", "save", "set_up", "summarize",
+    "trainer", "versions", "weights",
 ]  # fmt: skip

@@ -7,11 +7,15 @@ import logging
 import keras
 import tensorflow as tf
 
+_at_once = 1  # batches
 
-def set_up(threads: int, devices: int = 1) -> None:
+
+def set_up(threads: int, devices: int = 1, batches: int = 1) -> None:
     """Fix the number of threads of each device and switch deterministic operations on; before anything else."""
+    global _at_once
+    _at_once = batches
     tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads * devices)
+    tf.config.threading.set_inter_op_parallelism_threads(threads * devices * batches)
     if devices > 1 and device_names(devices)[0] == "CPU:0":
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
@@ -23,6 +27,11 @@ def set_up(threads: int, devices: int = 1) -> None:
 def _is_worth_telling(record: logging.LogRecord) -> bool:
     """Drop TensorFlow's warning of many traces: each network that is evaluated has a function of its own."""
     return "triggered tf.function retracing" not in record.getMessage()
+
+
+def batches_at_once() -> int:
+    """Return how many batches of networks are to be trained side by side: small operations gain little from threads."""
+    return 1 if tf.config.list_physical_devices("GPU") else _at_once
 
 
 def versions() -> dict[str, str]:

@@ -13,12 +13,12 @@ from tandem.frameworks.numpy.network import (
 )
 from tandem.frameworks.numpy.population import STACK_COSTS, populate
 from tandem.frameworks.numpy.save import EXPORTS, load, save
-from tandem.frameworks.numpy.setup import device, is_out_of_memory, set_up, versions
+from tandem.frameworks.numpy.setup import batches_at_once, device, is_out_of_memory, set_up, versions
 
 NAME = "numpy"
 
 __all__ = [
-    "EXPORTS", "NAME", "NATIVE_DIFFERENCES", "STACK_COSTS", "build", "device", "gradients", "is_out_of_memory",
-    "layer_outputs", "load", "load_weights", "populate", "predict", "save", "set_up", "summarize", "trainer",
-    "versions", "weights",
+    "EXPORTS", "NAME", "NATIVE_DIFFERENCES", "STACK_COSTS", "batches_at_once", "build", "device", "gradients",
+    "is_out_of_memory", "layer_outputs", "load", "load_weights", "populate", "predict", "save", "set_up", "summarize",
+    "trainer", "versions", "weights",
 ]  # fmt: skip

@@ -6,10 +6,15 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 
-def set_up(threads: int, devices: int = 1) -> None:
+def set_up(threads: int, devices: int = 1, batches: int = 1) -> None:
     """Fix the number of threads of NumPy's matrix products; before anything else. NumPy has one device."""
-    del devices
+    del devices, batches
     threadpool_limits(threads, user_api="blas")
+
+
+def batches_at_once() -> int:
+    """Return how many batches of networks are to be trained side by side."""
+    return 1
 
 
 def versions() -> dict[str, str]:

@@ -18,12 +18,12 @@ from tandem.frameworks.torch.network import (
 )
 from tandem.frameworks.torch.population import STACK_COSTS, populate
 from tandem.frameworks.torch.save import EXPORTS, load, save
-from tandem.frameworks.torch.setup import device, is_out_of_memory, set_up, versions
+from tandem.frameworks.torch.setup import batches_at_once, device, is_out_of_memory, set_up, versions
 
 NAME = "torch"
 
 __all__ = [
-    "EXPORTS", "NAME", "NATIVE_DIFFERENCES", "STACK_COSTS", "build", "device", "gradients", "is_out_of_memory",
-    "layer_outputs", "load", "load_weights", "populate", "predict", "save", "set_up", "summarize", "trainer",
-    "versions", "weights",
+    "EXPORTS", "NAME", "NATIVE_DIFFERENCES", "STACK_COSTS", "batches_at_once", "build", "device", "gradients",
+    "is_out_of_memory", "layer_outputs", "load", "load_weights", "populate", "predict", "save", "set_up", "summarize",
+    "trainer", "versions", "weights",
 ]  # fmt: skip

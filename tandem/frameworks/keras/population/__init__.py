@@ -6,6 +6,7 @@ only; a graph serves every batch of the same structure.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,7 @@ STACK_COSTS = StackCosts(
     program=1.2, step=9e-6, rate=8e10, stack_program=1.0, stack_step=6e-5, stack_rate=4.5e10, member=7e-6
 )
 _PROGRAMS: dict[Hashable, _Program] = {}  # by structure
+_making = threading.RLock()  # a program or a graph: batches are trained in threads
 
 
 def populate(stack: Stack, rows: Sequence[Rows], dtype: str = "float32") -> KerasPopulation:
@@ -176,9 +178,10 @@ def _program(stack: Stack, dtype: str) -> _Program:
     member = stack.members[0]
     *structure, _widths = family(member, 0)
     key = (dtype, tuple(structure), tuple(sorted(member_numbers(stack))))
-    if key not in _PROGRAMS:
-        _PROGRAMS[key] = _Program(stack, dtype)
-    return _PROGRAMS[key]
+    with _making:
+        if key not in _PROGRAMS:
+            _PROGRAMS[key] = _Program(stack, dtype)
+        return _PROGRAMS[key]
 
 
 class _Program:
@@ -318,9 +321,10 @@ class _Traced:
     def __call__(self, *given: Any) -> Any:
         flat = tf.nest.flatten(given)
         key = tuple(tuple(sorted(part)) if isinstance(part, dict) else () for part in given)
-        if key not in self._graphs:
-            specs = [tf.TensorSpec([None] * len(one.shape), one.dtype) for one in flat]
-            self._graphs[key] = self._function.get_concrete_function(*tf.nest.pack_sequence_as(given, specs))
+        with _making:
+            if key not in self._graphs:
+                specs = [tf.TensorSpec([None] * len(one.shape), one.dtype) for one in flat]
+                self._graphs[key] = self._function.get_concrete_function(*tf.nest.pack_sequence_as(given, specs))
         return self._graphs[key](*given)
 
 

@@ -99,6 +99,27 @@ def inverse_root(values: Any) -> tuple[Any, Callable[[Any], Any]]:
     return output, lambda gradient: -0.5 * gradient * output * output * output
 
 
+# TensorFlow's own gradients of products and sums first find out, in every step, along which axes it has broadcast.
+@tf.custom_gradient
+def _product(values: Any, kernel: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """Return values (members, n, inputs) times kernels (members, inputs, units)."""
+    return tf.matmul(values, kernel), lambda gradient: _product_gradients(values, kernel, gradient)
+
+
+@tf.custom_gradient
+def _dense(values: Any, kernel: Any, bias: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """Return the product with biases (members, units) added."""
+
+    def gradients(gradient: Any) -> tuple[Any, ...]:
+        return *_product_gradients(values, kernel, gradient), tf.reduce_sum(gradient, 1)
+
+    return tf.matmul(values, kernel) + bias[:, None], gradients
+
+
+def _product_gradients(values: Any, kernel: Any, gradient: Any) -> tuple[Any, Any]:
+    return tf.matmul(gradient, kernel, transpose_b=True), tf.matmul(values, gradient, transpose_a=True)
+
+
 class StackedNetwork:
     """The networks of a stack as one function of their arrays.
 
@@ -164,8 +185,8 @@ class _Maker:
     def _dense(self, layer: Layer) -> Apply:
         kernel, bias = f"{layer.name}/kernel", f"{layer.name}/bias"
         if not layer.settings["bias"]:
-            return lambda arrays, values, _: tf.matmul(values, arrays[kernel])
-        return lambda arrays, values, _: tf.matmul(values, arrays[kernel]) + arrays[bias][:, None]
+            return lambda arrays, values, _: _product(values, arrays[kernel])
+        return lambda arrays, values, _: _dense(values, arrays[kernel], arrays[bias])
 
     def _activation(self, layer: Layer) -> Apply:
         if layer.settings["function"] == "maxout":

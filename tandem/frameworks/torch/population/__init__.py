@@ -14,7 +14,7 @@ from tandem.frameworks.torch.population.dense import DenseStep, is_plain, loss_g
 from tandem.frameworks.torch.population.functions import sample_losses
 from tandem.frameworks.torch.population.layers import Noise, StackedNetwork
 from tandem.frameworks.torch.population.optimizers import make_optimizer
-from tandem.frameworks.torch.setup import best_device
+from tandem.frameworks.torch.setup import batch_threads, best_device
 from tandem.models import parameter_names, penalties
 from tandem.optimizers import Sgd
 from tandem.population.costs import StackCosts
@@ -75,6 +75,7 @@ class TorchPopulation:
         )
         return weights, slots, self._stepper.steps
 
+    @batch_threads()
     def train_epoch(
         self,
         orders: np.ndarray,
@@ -113,6 +114,7 @@ class TorchPopulation:
         losses, metrics = np.cumsum(np.concatenate(sums, axis=1), axis=1)[:, -1] / orders.shape[1]
         return losses, metrics
 
+    @batch_threads()
     def predict(
         self, positions: Sequence[int], features: np.ndarray, weights: Mapping[str, np.ndarray] | None = None
     ) -> tuple[np.ndarray, ...]:

@@ -70,8 +70,21 @@ class DenseStep:
             for name, mask in masks.items()
             if mask is not None and not mask.all()
         }
-        self._values = [first.new_empty(len(stack), rows, layer.output_shape[-1]) for layer in self._body]
-        self._arriving = [torch.empty_like(values) for values in self._values]
+        # As few buffers as there can be, which stay in the processor's cache: an activation overwrites what its dense
+        # layer gave, and gradients go back and forth between two.
+        self._values: list[Tensor] = []
+        for position, layer in enumerate(self._body):
+            in_place = position and layer.kind == "activation" and self._body[position - 1].kind == "dense"
+            own = self._values[-1] if in_place else first.new_empty(len(stack), rows, layer.output_shape[-1])
+            self._values.append(own)
+        widest = max((values.numel() for values in self._values), default=0)
+        both = [first.new_empty(widest), first.new_empty(widest)]
+        dense = [position for position, layer in enumerate(self._body) if layer.kind == "dense"]
+        self._arriving = {  # at what is before each dense layer
+            position: both[turn % 2][: self._values[position - 1].numel()].view_as(self._values[position - 1])
+            for turn, position in enumerate(dense)
+            if position
+        }
 
     def __call__(
         self,
@@ -116,9 +129,7 @@ class DenseStep:
                 continue
             gradient = arriving
             if position:
-                arriving = torch.bmm(
-                    gradient, self._kernels[layer.name].transpose(1, 2), out=self._arriving[position - 1]
-                )
+                arriving = torch.bmm(gradient, self._kernels[layer.name].transpose(1, 2), out=self._arriving[position])
             sink(layer.name, given[position], gradient)
 
     def _forward(self, layer: Layer, value: Tensor, buffer: Tensor) -> Tensor:

@@ -133,8 +133,8 @@ so that they do less. The ratio is theirs to ours.
 
 def _search() -> tuple[str, bool]:
     found = search_speed.measure()
-    every, gaps = search_speed.DRAWN["scikeras"], found.gaps
-    threads = psutil.cpu_count()
+    every, threads = search_speed.DRAWN["scikeras"], psutil.cpu_count()
+    keras, torch = (found.agreement[name] for name in ("keras", "torch"))
     text = f"""## The tutorials' grid of 750 trainings (H2), seconds of wall time
 
 {_measured("search", f"scikeras {version('scikeras')}, scikit-learn {version('scikit-learn')}", "genuine data")}
@@ -143,9 +143,10 @@ def _search() -> tuple[str, bool]:
 {search_speed.ROUNDS} rounds that take turns with the others; scikeras (TensorFlow takes all cores) and Optuna run every
 {every}th setting of the grid, which is scaled up. Imports are left out on every side. The arithmetic limit is the
 floating-point operations of the trainings over the rate of large matrix products
-({found.rate / 1e9:.0f} GFLOP/s, measured in the same run). Scores are R², means over the folds. The median difference
-of a setting's score to scikeras's is {gaps["keras"][0]:.3f} in Keras and {gaps["torch"][0]:.3f} in PyTorch; between
-seeds of the same framework it is {gaps["keras"][1]:.3f} and {gaps["torch"][1]:.3f}.
+({found.rate / 1e9:.0f} GFLOP/s, measured in the same run). Scores are R², the best a mean over
+the folds. Of scikeras's {keras.scores} scores, of a setting on a fold each, {keras.inside} lie within the range of
+{keras.seeds} seeds of Keras, and {torch.inside} within that of PyTorch; with the same distribution on both sides
+{keras.expected:.0%} would, and so few or fewer have probability {keras.p_value:.2f} and {torch.p_value:.2f}.
 
 {search_speed.HEADER}
 {chr(10).join(search_speed.row_text(found, name) for name in found.sides)}

@@ -90,6 +90,7 @@ def tandem(name: str, workspace: Path, search: Search, chosen: Grid, threads: in
     return {
         "seconds": seconds,
         "scores": [_mean(scores[number]) for number in range(len(chosen))],
+        "folds": [scores[number] for number in range(len(chosen))],
         "operations": sum(_operations(*setting) for setting in chosen) * rows * EPOCHS,
     }
 
@@ -136,8 +137,9 @@ def scikeras(workspace: Path, search: Search, chosen: Grid) -> dict[str, Any]:
     began = time.perf_counter()
     searched.fit(features, targets)
     seconds = time.perf_counter() - began
-    scores = [float(value) if np.isfinite(value) else None for value in searched.cv_results_["mean_test_score"]]
-    return {"seconds": seconds, "scores": scores}
+    by_fold = np.stack([searched.cv_results_[f"split{fold}_test_score"] for fold in range(FOLDS)], axis=1)
+    folds = [[float(value) if np.isfinite(value) else None for value in row] for row in by_fold]
+    return {"seconds": seconds, "scores": [_mean(row) for row in folds], "folds": folds}
 
 
 def optuna(workspace: Path, _search: Search, chosen: Grid) -> dict[str, Any]:

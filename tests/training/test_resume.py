@@ -146,6 +146,7 @@ def test_a_damaged_checkpoint_counts_as_missing(whole):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("whole", ["torch", pytest.param("keras", marks=pytest.mark.long)], indirect=True)
 def test_twenty_kills_at_random_moments_end_with_the_same_bytes(whole):
     """Every kill comes after progress: while epochs are told, or a moment later, while a checkpoint is written."""
     workspace, framework = whole

@@ -158,7 +158,7 @@ def _population() -> str:
     print(population_size.HEADER, flush=True)
     points = population_size.measure()
     networks, rows, width = population_size.BASE
-    return f"""## Networks trained together, seconds per epoch
+    return f"""## Networks trained together, seconds of processor time per epoch
 
 {_measured("population", "made data")}
 

@@ -23,7 +23,7 @@ HEADER = (
 
 @dataclass(frozen=True)
 class Point:
-    """One point: seconds of an epoch of all networks, the first epoch left out."""
+    """One point: seconds of processor time of an epoch of all networks, the first epoch left out."""
 
     framework: str
     networks: int

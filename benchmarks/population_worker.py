@@ -1,4 +1,4 @@
-"""Trains networks together, or one by itself, for an epoch and prints seconds and memory as JSON.
+"""Trains networks together, or one by itself, for an epoch and prints seconds of processor time and memory as JSON.
 
 Run as ``python -m benchmarks.population_worker FRAMEWORK WAY MODELS ROWS WIDTH``; WAY is "together" or
 "alone" (one network, whose time stands for each). Networks have eight inputs and two hidden layers, batches 32 rows.
@@ -54,17 +54,17 @@ def main() -> None:
         batches = list(make_batches([Candidate(one.seed, one) for one in members], folds, MEGABYTES))
         ends = []
         for batch in batches:
-            began = time.perf_counter()
-            train_batch(framework, batch, folds, None, lambda _left: None, lambda _n: ends.append(time.perf_counter()))
+            began = time.process_time()
+            train_batch(framework, batch, folds, None, lambda _left: None, lambda _n: ends.append(time.process_time()))
             seconds.append(ends[-1] - (ends[-2] if EPOCHS > 1 else began))
     else:
         network = framework.build(architecture, seed=0, constants="aligned")
         trainer = framework.trainer(network, train, experiment.optimizer, constants="aligned")
         rates = np.full(math.ceil(rows / BATCH), 0.001)
         for epoch in range(EPOCHS):
-            began = time.perf_counter()
+            began = time.process_time()
             trainer.train_epoch(epoch_order(rows, 1, 0, epoch), BATCH, rates, 0)
-            last = time.perf_counter() - began
+            last = time.process_time() - began
         seconds.append(last)
     costs = framework.STACK_COSTS
     assert costs is not None, "NumPy trains networks one at a time"

@@ -731,12 +731,15 @@ def index_rows(entries: Sequence[IndexEntry]) -> tuple[IndexRow, ...]:
 
 
 def suite_sentence(entries: Sequence[IndexEntry]) -> str:
-    """Return what the suite is: "5 experiments on 4 data sets, in Keras and PyTorch."."""
-    experiments = len(entries)
+    """Return what the suite is: "5 experiments and 1 search on 4 data sets, in Keras and PyTorch."."""
+    searches = sum(bool(entry.search) for entry in entries)
+    experiments = len(entries) - searches
+    named = [f"{experiments} experiment{'s' * (experiments != 1)}"] if experiments or not searches else []
+    named += [f"{searches} search{'es' * (searches != 1)}"] if searches else []
     datasets = len({entry.comparison.dataset for entry in entries})
     frameworks = dict.fromkeys(framework_title(name) for entry in entries for name in entry.comparison.frameworks)
     return (
-        f"{experiments} experiment{'s' * (experiments != 1)} on {datasets} data set{'s' * (datasets != 1)}"
+        f"{listing(named)} on {datasets} data set{'s' * (datasets != 1)}"
         f"{', in ' + listing(list(frameworks)) if frameworks else ''}."
     )
 

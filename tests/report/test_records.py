@@ -334,4 +334,11 @@ def test_index_rows_add_up_the_training_time_of_all_frameworks():
 
 
 def test_the_suite_is_counted():
-    assert records.suite_sentence(sample.entries()) == "3 experiments on 2 data sets, in Keras and PyTorch."
+    entries = sample.entries()
+    assert records.suite_sentence(entries) == "3 experiments on 2 data sets, in Keras and PyTorch."
+    searched = [dataclasses.replace(entry, search="tpe") for entry in entries]
+    assert records.suite_sentence(searched) == "3 searches on 2 data sets, in Keras and PyTorch."
+    assert records.suite_sentence([*entries[:2], searched[2]]) == (
+        "2 experiments and 1 search on 2 data sets, in Keras and PyTorch."
+    )
+    assert records.suite_sentence([]) == "0 experiments on 0 data sets."

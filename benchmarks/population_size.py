@@ -17,7 +17,7 @@ AXES: dict[str, tuple[int, ...]] = {
 }
 HEADER = (
     "| framework | networks | rows | width | together, s/epoch | batches | memory, MB | one after another, s/epoch "
-    "| ratio | way taken |\n|---|---|---|---|---|---|---|---|---|---|"
+    "| ratio | settings go | replicates go |\n|---|---|---|---|---|---|---|---|---|---|---|"
 )
 
 
@@ -33,7 +33,8 @@ class Point:
     batches: int
     megabytes: float
     alone: float
-    taken: bool  # together, by the rule that the product follows
+    settings: bool  # are trained together, by the rule that the product follows
+    replicates: bool  # the same of networks that share a program
 
 
 def measure() -> list[Point]:
@@ -55,7 +56,8 @@ def measure() -> list[Point]:
                         together["batches"],
                         together["memory"] / 1e6,
                         alone["seconds"] * at[0],
-                        together["together"],
+                        together["settings"],
+                        together["replicates"],
                     )
                 )
                 print(row_text(points[-1]), flush=True)
@@ -77,5 +79,5 @@ def row_text(point: Point) -> str:
     return (
         f"| {point.framework} | {point.networks:,} | {point.rows:,} | {point.width} | {point.together:.3g} "
         f"| {point.batches} | {point.megabytes:.0f} | {point.alone:.3g} | {point.alone / point.together:.2g}× "
-        f"| {'together' if point.taken else 'alone'} |"
+        f"| {'together' if point.settings else 'alone'} | {'together' if point.replicates else 'alone'} |"
     ).replace(",", " ")

@@ -24,13 +24,14 @@ from tandem.searches.folds import FoldData
 from tandem.training import epoch_order, peak_memory_bytes
 
 FEATURES, BATCH, EPOCHS, MEGABYTES = 8, 32, 2, 256
+DECIDED = 20  # epochs for which it is decided how to train
 
 
 def main() -> None:
     """Train and print."""
     name, way, *numbers = sys.argv[1:]
     models, rows, width = map(int, numbers)
-    framework = load_framework(name, alone=True, stacked=True)
+    framework = load_framework(name, alone=True, stacked=way == "together")
     framework.set_up(1)
     generator = np.random.default_rng(0)
     features = generator.standard_normal((rows, FEATURES), dtype=np.float32)
@@ -68,13 +69,17 @@ def main() -> None:
         seconds.append(last)
     costs = framework.STACK_COSTS
     assert costs is not None, "NumPy trains networks one at a time"
+    training = experiment.training.model_copy(update={"epochs": DECIDED})
+    member = Member(experiment.model_copy(update={"training": training}), architecture, 0)
+    networks = max(models, 2)
     print(
         json.dumps(
             {
                 "seconds": sum(seconds),
                 "batches": len(seconds),
                 "memory": peak_memory_bytes() - before,
-                "together": pays_together(costs, work_of(members[0], max(models, 2), models, rows)),
+                "settings": pays_together(costs, work_of(member, networks, networks, rows)),
+                "replicates": pays_together(costs, work_of(member, networks, 1, rows)),
             }
         )
     )

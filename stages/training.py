@@ -97,7 +97,7 @@ def result_key(experiment: Experiment, framework: Framework, more: Mapping[str, 
     from tandem.fitdata import fit_digest
 
     library = Path(tandem.__file__).parent
-    patterns = ("*.py", "layers/*.py", "frameworks/*.py", f"frameworks/{framework.NAME}/**/*.py")
+    patterns = ("*.py", "layers/*.py", "population/*.py", "frameworks/*.py", f"frameworks/{framework.NAME}/**/*.py")
     facts = {
         "experiment": experiment.model_dump(mode="json"),
         "data": fit_digest(paths.fit(experiment.dataset), paths.scaler(experiment.dataset)),

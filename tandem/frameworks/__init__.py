@@ -103,7 +103,7 @@ class Population(Protocol):
         """Train one epoch of every member.
 
         Args:
-            orders: (streams, shown) positions among a fold's training rows, in the order in which they are shown.
+            orders: int32 (streams, shown) positions among a fold's training rows, in the order in which they are shown.
             folds: (streams,) the fold of each order.
             streams: (members,) the order that each member follows.
             batch_size: rows a step; the last step takes what is left.

@@ -9,9 +9,12 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
-from tandem.frameworks import Framework
-from tandem.population.training import Batch, Fold, OnEpochs, OnLeft, train_batch
+from tandem.population.training import Batch, OnEpochs
+
+_Told = TypeVar("_Told")
+Train = Callable[[Batch, Callable[[_Told], None], OnEpochs | None], None]
 
 
 class _StoppedError(Exception):
@@ -19,18 +22,21 @@ class _StoppedError(Exception):
 
 
 def train_side_by_side(
-    framework: Framework,
+    train: Train[_Told],
     batches: Sequence[Batch],
-    folds: Sequence[Fold],
-    epochs: int | None,
-    on_left: OnLeft,
+    on_left: Callable[[_Told], None],
     on_epochs: OnEpochs | None,
     at_once: int,
 ) -> None:
-    """Train batches, ``at_once`` at a time; the other arguments are those of :func:`train_batch`.
+    """Train batches, several at a time.
 
-    ``on_left`` and ``on_epochs`` are called in the thread that calls this, one call at a time. When one of them or a
-    training fails, the others end after their epoch, and its error is raised.
+    Args:
+        train: trains a batch, in a thread of its own; tells what has left it, and after each epoch of how many.
+        batches: taken in this order.
+        on_left, on_epochs: told what ``train`` tells, in the thread that calls this, one call at a time.
+        at_once: how many batches at a time.
+
+    When one of them fails, the other trainings end after their epoch, and its error is raised.
     """
     told: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
     stop = threading.Event()
@@ -41,8 +47,8 @@ def train_side_by_side(
         if on_epochs is not None:
             told.put(lambda: on_epochs(trained))
 
-    def train(batch: Batch) -> None:
-        train_batch(framework, batch, folds, epochs, lambda left: told.put(lambda: on_left(left)), count)
+    def begin(batch: Batch) -> None:
+        train(batch, lambda left: told.put(lambda: on_left(left)), count)
 
     ended: list[Future[None]] = []
 
@@ -52,7 +58,7 @@ def train_side_by_side(
 
     with ThreadPoolExecutor(at_once, thread_name_prefix="batch") as pool:
         try:
-            for future in [pool.submit(train, batch) for batch in batches]:
+            for future in [pool.submit(begin, batch) for batch in batches]:
                 future.add_done_callback(lambda done: told.put(lambda: end(done)))
             while len(ended) < len(batches):
                 told.get()()

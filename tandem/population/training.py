@@ -36,6 +36,7 @@ from tandem.training import (
 
 _BYTES = {"float32": 4, "float64": 8}
 _COPIES = 3  # of a member's weights: themselves, their gradients, and what is being computed; each slot is one more
+_ORDER_BYTES = 16  # of a row: its place as drawn, stacked, moved to its fold, and as the framework takes it
 _SLOTS = {"sgd": 1, "adam": 2, "rmsprop": 1}
 
 
@@ -122,7 +123,8 @@ def make_batches(
     Args:
         candidates: those that :func:`tandem.population.stack.why_alone` has no reason against.
         folds: by the members' fold.
-        megabytes: for the members' arrays and values; a batch has at least one member.
+        megabytes: for the members' arrays and values, and the orders of their rows; the rows themselves come on top.
+            A batch has at least one member.
         at_least: so many batches are made, if there are as many members.
     """
     families: dict[Hashable, list[Candidate]] = {}
@@ -132,7 +134,9 @@ def make_batches(
         families.setdefault((begun, family(member, rows)), []).append(candidate)
     parts = math.ceil(at_least / max(1, len(families)))
     for found in families.values():
-        fitting = int(megabytes * 1e6 // _member_bytes(Stack.of([found[0].member])))
+        rows = len(folds[found[0].member.fold].train) * found[0].member.experiment.training.repeat
+        orders = len({(one.member.fold, one.member.seed) for one in found}) / len(found)
+        fitting = int(megabytes * 1e6 // (_member_bytes(Stack.of([found[0].member])) + orders * rows * _ORDER_BYTES))
         pieces = max(min(parts, len(found)), math.ceil(len(found) / max(1, fitting)))
         bounds = [len(found) * piece // pieces for piece in range(pieces + 1)]
         yield from (tuple(found[start:end]) for start, end in pairwise(bounds))
@@ -151,7 +155,8 @@ def _member_bytes(stack: Stack) -> float:
     size = experiment.training.batch_size
     rows = size if isinstance(size, int) else 1
     values = rows * (math.prod(padded.input_shape) + 3 * sum(layer.output_shape[-1] for layer in padded.layers))
-    return _BYTES["float32"] * (weights * (_COPIES + _SLOTS[experiment.optimizer.name]) + values)
+    copies = _COPIES + _SLOTS[experiment.optimizer.name] + (experiment.training.checkpoint == "best")
+    return _BYTES["float32"] * (weights * copies + values)
 
 
 def train_batch(
@@ -277,7 +282,8 @@ class _Group:
             if key not in streams:
                 streams[key] = len(orders)
                 rows = len(self.folds[member.fold].train)
-                orders.append(epoch_order(rows, declared.repeat, member.seed, one.run.epoch, shuffle=declared.shuffle))
+                order = epoch_order(rows, declared.repeat, member.seed, one.run.epoch, shuffle=declared.shuffle)
+                orders.append(order.astype(np.int32))
                 folds.append(self._position[member.fold])
             of_member.append(streams[key])
             steps = self._steps()
@@ -285,7 +291,7 @@ class _Group:
             rates.append(learning_rates(optimizer.schedule, optimizer.learning_rate, one.run.epoch, steps))
             seeds.append(epoch_seed(member.seed, one.run.epoch, DROPOUT_STREAM))
         return self.population.train_epoch(
-            np.stack(orders).astype(np.int64),
+            np.stack(orders),
             np.array(folds),
             np.array(_two_or_more(of_member)),
             batch_size,

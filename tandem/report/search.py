@@ -25,6 +25,7 @@ STATES: dict[TrialState, str] = {
     "finished": "finished",
     "pruned": "pruned",
     "diverged": "diverged",
+    "failed": "failed",
     "invalid": "cannot be built",
 }
 _FINISHED: tuple[TrialState, ...] = ("finished",)
@@ -221,8 +222,8 @@ class SearchSection:
 
     @property
     def lost(self) -> bool:
-        """Whether a setting diverged or could not be built."""
-        return any(found.counts["diverged"] + found.counts["invalid"] for found in self.frameworks)
+        """Whether a setting diverged, failed or could not be built."""
+        return any(found.counts[state] for found in self.frameworks for state in ("diverged", "failed", "invalid"))
 
     @property
     def pruned(self) -> bool:

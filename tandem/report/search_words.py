@@ -36,6 +36,9 @@ class SearchWords:
     regions: tuple[str, ...]
 
 
+_BECAME = {"pruned": "{} pruned", "diverged": "diverged", "failed": "failed", "invalid": "cannot be built"}
+
+
 def search_words(section: SearchSection) -> SearchWords:
     """Return all that the section says."""
     each = section.frameworks
@@ -175,7 +178,7 @@ def _settings(count: int) -> str:
 
 
 def _lost(found: FrameworkSearch) -> str:
-    words = {"pruned": "pruned", "diverged": "diverged", "invalid": "cannot be built"}
+    words = {"pruned": "pruned", "diverged": "diverged", "failed": "failed", "invalid": "cannot be built"}
     return listing([f"{found.counts[state]} {word}" for state, word in words.items() if found.counts[state]])  # type: ignore[index]
 
 
@@ -251,7 +254,7 @@ def _standing(owner: str, other: str, standing: Standing, folds: int) -> str:
     if standing.place is None:
         if standing.state is None:
             return f"{owner}’s winner was not tried in {other}."
-        became = {"pruned": "was pruned", "diverged": "diverged", "invalid": "cannot be built"}[standing.state]
+        became = _BECAME[standing.state].format("was")
         return f"{owner}’s winner {became} in {other}."
     place = f"{owner}’s winner is number {standing.place} of {standing.settings} in {other}"
     if folds < 2 or standing.is_equal is None:
@@ -293,7 +296,7 @@ def _left_out(section: SearchSection, found: FrameworkSearch) -> list[str]:
 
 def region_sentence(row: RegionRow) -> str:
     """Say where settings ended badly: "learning_rate ≥ 0.02: 12 of 15 diverged, elsewhere 0 of 135"."""
-    became = {"pruned": "were pruned", "diverged": "diverged", "invalid": "cannot be built"}[row.state]
+    became = _BECAME[row.state].format("were")
     region = row.region
     return (
         f"{framework_title(row.framework)}, {row.rule}: {region.hits} of {region.inside} {became}, "

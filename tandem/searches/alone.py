@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -13,12 +14,16 @@ import numpy as np
 from tandem import metrics
 from tandem.checkpoints import Checkpoint
 from tandem.config import Experiment, MetricName
+from tandem.errors import ModelError
 from tandem.fitdata import FitData
 from tandem.frameworks import Framework
 from tandem.searches.evaluator import Result, Setting
 from tandem.searches.folds import SearchFolds
 from tandem.searches.records import FoldScore
 from tandem.training import Progress, Session, Trained, train_replicate
+
+_SHOWN = 200  # letters of an error
+_OF_A_SETTING = (ModelError, MemoryError, ArithmeticError, RuntimeError, ValueError)  # what a training may raise
 
 
 class AloneEvaluator:
@@ -44,9 +49,16 @@ class AloneEvaluator:
     ) -> None:
         """Train settings up to ``epochs`` epochs in all; see :class:`tandem.searches.evaluator.Evaluator`."""
         for setting in settings:
-            began = time.perf_counter()
-            scores = tuple(self._train_fold(setting, fold, epochs, on_epochs) for fold in range(len(self.folds)))
-            on_result(Result(setting.number, scores, "alone", time.perf_counter() - began))
+            began, failure = time.perf_counter(), ""
+            scores: tuple[FoldScore, ...] = ()
+            try:
+                scores = tuple(self._train_fold(setting, fold, epochs, on_epochs) for fold in range(len(self.folds)))
+            except Exception as error:
+                if not (isinstance(error, _OF_A_SETTING) or self._framework.is_out_of_memory(error)):
+                    raise  # no setting could be trained
+                traceback.print_exc()
+                failure = describe_failure(error)
+            on_result(Result(setting.number, scores, "alone", time.perf_counter() - began, failure))
 
     def drop(self, numbers: Iterable[int]) -> None:
         """Forget the state of settings that do not go on."""
@@ -70,7 +82,7 @@ class AloneEvaluator:
             if on_epochs is not None and progress.epoch > reached:
                 on_epochs(1)
 
-        held.epochs = epochs
+        held.epochs, held.goes_on = epochs, epochs < setting.experiment.training.epochs
         trained = train_replicate(session, 0, held, on_epoch=tell)
         value = None
         if trained.record.outcome != "diverged":
@@ -88,6 +100,13 @@ class AloneEvaluator:
         return value if math.isfinite(value) else None
 
 
+def describe_failure(error: BaseException) -> str:
+    """Return why a training failed, in a line."""
+    text = " ".join(str(error).split())
+    shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]} …"
+    return f"training failed: {type(error).__name__}{': ' if shown else ''}{shown}"
+
+
 def with_epochs(experiment: Experiment, epochs: int) -> Experiment:
     """Return an experiment of one replicate with so many epochs."""
     training = experiment.training.model_copy(update={"epochs": epochs, "replicates": 1})
@@ -102,11 +121,12 @@ class _Held:
 
     Attributes:
         epochs: that it was last trained to.
+        goes_on: whether it may be trained to more.
         ended: its score, where more epochs would change nothing.
     """
 
     def __init__(self) -> None:
-        self.epochs = 0
+        self.epochs, self.goes_on = 0, False
         self.ended: FoldScore | None = None
         self._state: Checkpoint | None = None
 
@@ -118,5 +138,5 @@ class _Held:
     def save(self, replicate: int, facts: Mapping[str, Any], arrays: Callable[[], Mapping[str, np.ndarray]]) -> None:
         """Hold the state of the epoch before the last; ``arrays`` may be the network's own and are copied."""
         del replicate
-        if facts["epoch"] == self.epochs - 1:
+        if self.goes_on and facts["epoch"] == self.epochs - 1:
             self._state = copy.deepcopy(Checkpoint(dict(facts), dict(arrays())))

@@ -25,21 +25,24 @@ class Result:
 
     Attributes:
         number: of the trial.
-        folds: scores after the epochs that were asked for, or at an earlier end.
+        folds: scores after the epochs that were asked for, or at an earlier end; none if training failed.
         way: how it was trained.
         seconds: of wall time; of a batch its equal share.
+        failure: the error that ended its training; "" if it did not fail.
     """
 
     number: int
     folds: tuple[FoldScore, ...]
     way: Way
     seconds: float
+    failure: str = ""
 
 
 class Evaluator(Protocol):
     """Trains settings on every fold and scores them.
 
-    What a setting reaches depends on the setting, the epochs and the data alone, not on the settings beside it.
+    What a setting reaches depends on the setting, the epochs and the data, not on the settings beside it. One whose
+    training fails is told as failed; the others go on.
 
     Attributes:
         folds: rows of each fold.

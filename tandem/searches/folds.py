@@ -106,6 +106,11 @@ def load_folds(fit: Path, scaler: Path, protocol: Protocol) -> SearchFolds:
     divided: tuple[Fold, ...] = ()
     if isinstance(protocol, ScoredFolds):
         split = KFold.model_validate(protocol.model_dump())
+        if protocol.folds > len(train):
+            raise DataError(
+                f"protocol.folds: {protocol.folds}: a search divides the {len(train)} training rows of {fit}; "
+                f"allowed: 2 to {len(train)}"
+            )
         parts = divide(train, _rows(train, slice(0)), split, keep_together=description.duplicates == "keep-together")
         train, divided = parts.fit, parts.folds
     elif not len(valid):

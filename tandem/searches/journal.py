@@ -40,6 +40,7 @@ class RungEntry(Record):
     folds: tuple[FoldScore, ...]
     way: Way
     seconds: float
+    failure: str = ""
 
 
 class TrialEntry(Record):

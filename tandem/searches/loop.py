@@ -139,7 +139,7 @@ class _Run:
             if isinstance(entry, BatchEntry):
                 self._planned[entry.batch] = tuple(dict(values) for values in entry.settings)
             elif isinstance(entry, RungEntry):
-                result = Result(entry.number, entry.folds, entry.way, entry.seconds)
+                result = Result(entry.number, entry.folds, entry.way, entry.seconds, entry.failure)
                 self._results[entry.number, entry.epochs] = result
             else:
                 self._take(entry.trial, entry.seconds)
@@ -170,7 +170,7 @@ class _Run:
 
     def _is_fruitless(self, trials: int) -> bool:
         last = [self._trials[number].state for number in range(max(0, trials - _FRUITLESS), trials)]
-        return len(last) == _FRUITLESS and set(last) == {"invalid"}
+        return len(last) == _FRUITLESS and set(last) <= {"invalid", "failed"}
 
     def _propose(self, batch: int) -> tuple[Values, ...]:
         count = self._affordable(batch)
@@ -261,7 +261,14 @@ class _Run:
     # ----------------------------------------------------------------------------------------- recording
 
     def _record_rung(self, result: Result, rung: int) -> None:
-        entry = RungEntry(number=result.number, epochs=rung, folds=result.folds, way=result.way, seconds=result.seconds)
+        entry = RungEntry(
+            number=result.number,
+            epochs=rung,
+            folds=result.folds,
+            way=result.way,
+            seconds=result.seconds,
+            failure=result.failure,
+        )
         self.journal.append(entry)
         self._results[result.number, rung] = result
 
@@ -277,14 +284,14 @@ class _Run:
             number=result.number,
             batch=batch.number,
             parameters=batch.settings[result.number],
-            state="diverged" if diverged else "pruned" if pruned else "finished",
+            state="failed" if result.failure else "diverged" if diverged else "pruned" if pruned else "finished",
             value=_mean(result),
             folds=result.folds,
             epochs=sum(fold.epochs for fold in result.folds),
             limit=epochs,
             rungs=rungs,
             way=result.way,
-            explanation=diverged or (f"{pruned} after {epochs} epochs" if pruned else ""),
+            explanation=result.failure or diverged or (f"{pruned} after {epochs} epochs" if pruned else ""),
         )
         earlier = [self._results[trial.number, rung.epochs].seconds for rung in rungs if rung.epochs < epochs]
         self._record(trial, result.seconds + sum(earlier))
@@ -369,7 +376,12 @@ def _rank(number: int, values: Mapping[int, Number], higher_is_better: bool) -> 
 def _nothing_finished(name: str, trials: Sequence[Trial]) -> str:
     """Say why a search has no winner."""
     states: Counter[str] = Counter(trial.state for trial in trials)
-    words = {"diverged": "diverged", "invalid": "cannot be built", "pruned": "were ended before their last epoch"}
+    words = {
+        "diverged": "diverged",
+        "failed": "failed",
+        "invalid": "cannot be built",
+        "pruned": "were ended before their last epoch",
+    }
     counted = ", ".join(f"{states[state]} {text}" for state, text in words.items() if states[state])
     reasons = Counter(_reason(trial) for trial in trials)
     example = next((trial for trial in trials if _reason(trial) == reasons.most_common(1)[0][0]), None)

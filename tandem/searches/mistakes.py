@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -39,6 +39,7 @@ from tandem.searches.space import (
 Place = tuple[str | int, ...]
 Told = Iterator[tuple[Place, str]]
 _DRAWS = 64  # settings looked at before a space counts as one that no experiment takes
+_COMBINATIONS = 16  # of values that others depend on, tried for one
 
 
 def search_mistakes(place: Place, search: Search, experiment: Experiment, dataset: Dataset, data: Description) -> Told:
@@ -260,19 +261,23 @@ class _Values:
     def _refusal_of(self, parameter: SearchedParameter, value: Any) -> str | None:
         """Return why no setting takes a value; None if one does."""
         first: str | None = None
-        pinned = {parameter.name: value}
-        self._pin_conditions(parameter, pinned)
-        for values in (pinned, *self._draws(pinned)):
-            reason = self._refusal(values)
-            if reason is None:
-                return None
-            first = first or reason
+        for pinned in islice(self._conditions([parameter], {parameter.name: value}), _COMBINATIONS):
+            for values in (pinned, *self._draws(pinned)):
+                reason = self._refusal(values)
+                if reason is None:
+                    return None
+                first = first or reason
         return first
 
-    def _pin_conditions(self, parameter: SearchedParameter, pinned: Values) -> None:
-        for parent, allowed in parameter.when.items():
-            pinned.setdefault(parent, allowed[0])
-            self._pin_conditions(self._by_name[parent], pinned)
+    def _conditions(self, parameters: Sequence[SearchedParameter], pinned: Values) -> Iterator[Values]:
+        """Yield values of all on which parameters depend, directly or not: each combination that lets them be drawn."""
+        for parameter in parameters:
+            for parent, allowed in parameter.when.items():
+                if parent not in pinned:
+                    for value in allowed:
+                        yield from self._conditions([*parameters, self._by_name[parent]], {**pinned, parent: value})
+                    return
+        yield pinned
 
     def _draws(self, pinned: Mapping[str, Any]) -> Iterator[Values]:
         """Yield settings of the space: all of a small one, else some."""

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from tandem.records import FoldRows, Number, Record
 
-TrialState = Literal["finished", "pruned", "diverged", "invalid"]
+TrialState = Literal["finished", "pruned", "diverged", "failed", "invalid"]
 # How a setting was trained: as one of many in a batch of matrices, or by itself.
 Way = Literal["batched", "alone"]
 
@@ -45,14 +45,15 @@ class Trial(Record):
         parameters: value of each parameter that the setting has, by the name that the search's space gives it;
             a parameter whose condition does not hold is left out.
         state: "finished"; "pruned": ended by the strategy before its last epoch; "diverged": on one fold at least;
-            "invalid": the experiment cannot be built with it, nothing was trained.
+            "failed": its training ended with an error, for want of memory for instance; "invalid": the experiment
+            cannot be built with it, nothing was trained.
         value: mean of the metric over the folds; None unless each fold has one.
-        folds: one score a fold; none for an invalid trial.
-        epochs: trained, over all folds; what the budget is charged.
+        folds: one score a fold; none for an invalid or failed trial.
+        epochs: trained, over all folds; what the budget is charged. A failed trial is charged nothing.
         limit: epochs that each fold was allowed.
         rungs: values at which the strategy decided, first to last.
         way: how it was trained; None for an invalid trial.
-        explanation: why it is invalid, diverged or pruned; "" if finished.
+        explanation: why it is invalid, failed, diverged or pruned; "" if finished.
     """
 
     number: int

@@ -154,13 +154,13 @@ def rung_counts(record: SearchRecord) -> tuple[RungCount, ...]:
 
 def _rung_count(epochs: int, here: list[tuple[Trial, float | None]], higher_is_better: bool) -> RungCount:
     last = [trial.state for trial, _ in here if trial.rungs[-1].epochs == epochs]
-    pruned, diverged = last.count("pruned"), last.count("diverged")
+    pruned, diverged, failed = (last.count(state) for state in ("pruned", "diverged", "failed"))
     values = [value for _, value in here if value is not None]
     best = max if higher_is_better else min
     return RungCount(
         epochs=epochs,
         reached=len(here),
-        went_on=len(here) - pruned - diverged,
+        went_on=len(here) - pruned - diverged - failed,
         pruned=pruned,
         diverged=diverged,
         best=best(values) if values else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,22 +16,31 @@ from tandem.population.costs import pays_together
 from tandem.population.side_by_side import train_side_by_side
 from tandem.population.stack import Member, why_alone, work_of
 from tandem.population.training import (
+    Batch,
     Candidate,
     Held,
     Left,
     OnEpochs,
-    OnLeft,
     batch_work,
     make_batches,
     train_batch,
 )
-from tandem.searches.alone import with_epochs
+from tandem.searches.alone import describe_failure, with_epochs
 from tandem.searches.evaluator import Evaluator, Result, Setting
 from tandem.searches.folds import FoldData, SearchFolds
 from tandem.searches.records import FoldScore
 
 _TYPICAL = 30  # networks that share a batch, where it is decided whether to have one
 _Name = tuple[int, int]  # a setting's number, and a fold
+
+
+@dataclass(frozen=True)
+class _Failed:
+    candidate: Candidate
+    failure: str
+
+
+_OnLeft = Callable[[Left | _Failed], None]
 
 
 class TogetherEvaluator:
@@ -51,7 +61,7 @@ class TogetherEvaluator:
         self._framework, self._metric, self._data = framework, metric, folds
         self._megabytes, self._alone = megabytes, alone
         self._loaded: list[FoldData] = []
-        self._held: dict[_Name, tuple[Held, FoldScore]] = {}
+        self._held: dict[_Name, tuple[Held | None, FoldScore]] = {}  # no state where more epochs change nothing
 
     def train(
         self,
@@ -71,7 +81,7 @@ class TogetherEvaluator:
                 candidates += self._candidates(setting.number, members[setting.number], collected)
         if candidates and not self._loaded:
             self._loaded = [self._data.load(fold) for fold in range(len(self.folds))]
-        self._train(candidates, epochs, lambda left: self._take(left, collected), on_epochs)
+        self._train(candidates, epochs, lambda left: self._take(left, collected, epochs), on_epochs)
         if apart:
             self._alone.train(apart, epochs, on_result, on_epochs)
 
@@ -83,15 +93,43 @@ class TogetherEvaluator:
             for fold in range(len(self.folds)):
                 self._held.pop((number, fold), None)
 
-    def _train(self, candidates: Sequence[Candidate], epochs: int, on_left: OnLeft, on_epochs: OnEpochs | None) -> None:
+    def _train(
+        self, candidates: Sequence[Candidate], epochs: int, on_left: _OnLeft, on_epochs: OnEpochs | None
+    ) -> None:
+        def train(batch: Batch, on_left: _OnLeft, on_epochs: OnEpochs | None) -> None:
+            self._train_or_halve(batch, epochs, on_left, on_epochs)
+
         at_once = self._framework.batches_at_once()
         if at_once == 1:
             for batch in make_batches(candidates, self._loaded, self._megabytes):
-                train_batch(self._framework, batch, self._loaded, epochs, on_left, on_epochs)
+                train(batch, on_left, on_epochs)
             return
         batches = list(make_batches(candidates, self._loaded, self._megabytes / at_once, at_once))
         batches.sort(key=batch_work, reverse=True)  # so that no long one is left at the end
-        train_side_by_side(self._framework, batches, self._loaded, epochs, on_left, on_epochs, at_once)
+        train_side_by_side(train, batches, on_left, on_epochs, at_once)
+
+    def _train_or_halve(self, batch: Batch, epochs: int, on_left: _OnLeft, on_epochs: OnEpochs | None) -> None:
+        """Train a batch; its halves where memory does not suffice, down to networks for which it never does."""
+        left = set()
+
+        def take(one: Left) -> None:
+            left.add(one.candidate.name)
+            on_left(one)
+
+        try:
+            train_batch(self._framework, batch, self._loaded, epochs, take, on_epochs)
+            return
+        except Exception as error:
+            if not self._framework.is_out_of_memory(error):
+                raise
+            failure = describe_failure(error)
+        rest = tuple(candidate for candidate in batch if candidate.name not in left)
+        if len(rest) == 1:
+            on_left(_Failed(rest[0], failure))
+            return
+        middle = len(rest) // 2
+        for half in (rest[:middle], rest[middle:]):
+            self._train_or_halve(half, epochs, on_left, on_epochs)
 
     def _is_together(self, member: Member) -> bool:
         """Return whether a setting is trained with others; that hangs on the setting alone, not on who they are."""
@@ -110,13 +148,16 @@ class TogetherEvaluator:
         found = []
         for fold, member in enumerate(members):
             held, score = self._held.get((number, fold), (None, None))
-            if held is not None and score is not None and held.run.stopped:
+            if score is not None and held is None:
                 collected.add((number, fold), score, 0.0)
             else:
                 found.append(Candidate((number, fold), member, held))
         return found
 
-    def _take(self, left: Left, collected: _Collected) -> None:
+    def _take(self, left: Left | _Failed, collected: _Collected, epochs: int) -> None:
+        if isinstance(left, _Failed):
+            collected.fail(left.candidate.name, left.failure)
+            return
         name: Any = left.candidate.name
         run, member = left.held.run, left.candidate.member
         outcome: Any = run.outcome
@@ -127,7 +168,8 @@ class TogetherEvaluator:
             kept_epoch=run.best_epoch if best or run.outcome == "diverged" else run.epoch,
             outcome=outcome,
         )
-        self._held[name] = left.held, score
+        if epochs < member.experiment.training.epochs:  # there may be a next rung
+            self._held[name] = (None if run.stopped else left.held), score
         collected.add(name, score, left.seconds)
 
     def _score(self, member: Member, outputs: Sequence[np.ndarray]) -> float | None:
@@ -139,15 +181,25 @@ class TogetherEvaluator:
 
 
 class _Collected:
-    """Scores of settings, each told when it is known on all folds."""
+    """Scores of settings, each told when it is known on all folds, or when training has failed on one."""
 
     def __init__(self, folds: int, on_result: Callable[[Result], None]) -> None:
         self._folds, self._on_result = folds, on_result
+        self._failed: set[int] = set()
         self._scores: dict[int, dict[int, tuple[FoldScore, float]]] = {}
+
+    def fail(self, name: Any, failure: str) -> None:
+        """Note that a setting's training failed; what it reaches on other folds does not count."""
+        number, _fold = name
+        if number not in self._failed:
+            self._failed.add(number)
+            self._on_result(Result(number, (), "batched", 0.0, failure))
 
     def add(self, name: _Name, score: FoldScore, seconds: float) -> None:
         """Note a setting's score on a fold."""
         number, fold = name
+        if number in self._failed:
+            return
         found = self._scores.setdefault(number, {})
         found[fold] = score, seconds
         if len(found) == self._folds:

@@ -164,6 +164,36 @@ def drawn_settings(number: int = 60) -> list[Drawn]:
     return found
 
 
+def traits(setting: Drawn) -> set[Any]:
+    """Return what of a setting may be computed in a way of its own."""
+    member = setting.member
+    experiment, architecture = member.experiment, member.architecture
+    optimizer, layers = experiment.optimizer, [*architecture.layers]
+    slots = getattr(optimizer, "momentum", 0) > 0, getattr(optimizer, "nesterov", False)
+    return {
+        *(layer.kind for layer in layers),
+        *(layer.function for layer in layers if layer.kind == "activation"),
+        *(("head", head.takes) for head in architecture.heads),
+        ("heads", len(architecture.heads)),
+        ("loss", architecture.loss, architecture.output),
+        ("optimizer", optimizer.name, slots, experiment.constants),
+        ("schedule", type(optimizer.schedule).__name__),
+        ("clipped", optimizer.clip_norm is not None),
+        ("penalty", any(layer.regularization for layer in layers)),
+    }
+
+
+def covering(settings: list[Drawn]) -> list[int]:
+    """Return the places of few settings that have all traits; the first of them with the other one of its family."""
+    missing = set().union(*map(traits, settings))
+    chosen: list[int] = []
+    while missing:
+        place = max(range(len(settings)), key=lambda one: len(traits(settings[one]) & missing))
+        missing -= traits(settings[place])
+        chosen.append(place)
+    return sorted({*chosen, chosen[0] ^ 1})
+
+
 def _drawn_model(generator: Any, position: int, classes: int) -> tuple[dict[str, Any], tuple[int, ...]]:
     form = position % 3
     if form == 0:

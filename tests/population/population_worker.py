@@ -19,6 +19,7 @@ from population_cases import (
     FEATURES,
     OPTIMIZERS,
     beside_members,
+    covering,
     describe,
     drawn_settings,
     made_experiment,
@@ -102,27 +103,23 @@ def digest(left: Left) -> str:
 def alike(framework: Framework) -> dict[str, dict[str, float]]:
     """Return how far each drawn setting is from itself trained alone: ten steps in float64, five epochs in float32.
 
-    Keras, which takes its steps one by one here, trains every sixth pair.
+    Keras, which takes its steps one by one here, trains as many as have everything that is drawn.
     """
     settings = drawn_settings()
+    wanted = covering(settings) if framework.NAME == "keras" else range(len(settings))
     found: dict[str, dict[str, float]] = {"float64": {}, "float32": {}}
     for dtype in ("float64", "float32"):
         for data in sorted({setting.data for setting in settings}):
             folds = [made_fold(number, ROWS, *data, dtype=dtype) for number in range(2)]
-            skipped = framework.NAME == "keras"
-            members = {
-                place: one.member
-                for place, one in enumerate(settings)
-                if one.data == data and not (skipped and place // 2 % 6)
-            }
+            members = {place: settings[place].member for place in wanted if settings[place].data == data}
             epochs = {
                 place: 5 if dtype == "float32" else math.ceil(10 / _steps(member)) for place, member in members.items()
             }
-            for wanted in sorted(set(epochs.values())):
-                chosen = [Candidate(place, member) for place, member in members.items() if epochs[place] == wanted]
-                lefts = train(framework, chosen, folds, epochs=wanted, dtype=dtype)
+            for number in sorted(set(epochs.values())):
+                chosen = [Candidate(place, member) for place, member in members.items() if epochs[place] == number]
+                lefts = train(framework, chosen, folds, epochs=number, dtype=dtype)
                 for place, left in lefts.items():
-                    found[dtype][str(place)] = _apart(framework, left, folds[members[place].fold], wanted, dtype)
+                    found[dtype][str(place)] = _apart(framework, left, folds[members[place].fold], number, dtype)
     return found
 
 
@@ -411,16 +408,19 @@ def side_by_side(framework: Framework) -> dict[str, Any]:
         training = {"epochs": 3 + number % 4, "seed": number}
         experiment = made_experiment(model={"sequential": layers}, training=training)
         candidates.append(Candidate(number, made_member(experiment, description)))
-    apart = {number: digest(left) for number, left in train(framework, candidates, [fold]).items()}
     found: dict[Any, str] = {}
     batches = list(make_batches(candidates, [fold], 1000, 7))
     threads = set()
+
+    def begin(batch: Any, on_left: Any, on_epochs: Any) -> None:
+        train_batch(framework, batch, [fold], None, on_left, on_epochs)
 
     def take(left: Left) -> None:
         found[left.candidate.name] = digest(left)
         threads.add(threading.current_thread().name)
 
-    train_side_by_side(framework, batches, [fold], None, take, None, 2)
+    train_side_by_side(begin, batches, take, None, 2)  # first, so that nothing has been traced
+    apart = {number: digest(left) for number, left in train(framework, candidates, [fold]).items()}
     return {"apart": apart, "side by side": found, "batches": len(batches), "threads": sorted(threads)}
 
 

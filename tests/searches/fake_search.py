@@ -98,12 +98,14 @@ class FakeEvaluator:
         last_first: bool = False,
         stop_after: int | None = None,
         early: bool = False,
+        fails: Callable[[Experiment], bool] = lambda _: False,
         seconds: float = 0.0,
         log: Path | None = None,
     ) -> None:
         self.trained: list[tuple[int, int]] = []
         self.dropped: set[int] = set()
         self._error, self._last_first, self._stop_after = error, last_first, stop_after
+        self._fails = fails
         self._early, self._seconds, self._log = early, seconds, log
 
     def train(
@@ -123,7 +125,9 @@ class FakeEvaluator:
                     file.write(f"{setting.number} {epochs}\n")
             if on_epochs is not None:
                 on_epochs(epochs * len(self.folds))
-            on_result(Result(setting.number, self._scores(setting, epochs), "batched", 0.25))
+            failure = "training failed: MemoryError: short" if self._fails(setting.experiment) else ""
+            folds = () if failure else self._scores(setting, epochs)
+            on_result(Result(setting.number, folds, "batched", 0.25, failure))
 
     def _scores(self, setting: Setting, epochs: int) -> tuple[FoldScore, ...]:
         taken = min(epochs, 1 + setting.number % epochs) if self._early else epochs

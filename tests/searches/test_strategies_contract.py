@@ -106,6 +106,23 @@ def test_diverging_and_invalid_settings_are_trials(strategy, tmp_path):
     assert record.trials[record.best] == min(finished, key=lambda trial: (trial.value, trial.number))
 
 
+def test_a_setting_whose_training_fails_is_a_trial_and_the_search_goes_on(strategy, tmp_path):
+    wide = lambda experiment: experiment.model.sequential[0].dense.units >= 8  # noqa: E731
+    whole = search(tmp_path / "whole", strategy, FakeEvaluator(fails=wide))
+    failed = [trial for trial in whole.record.trials if trial.state == "failed"]
+    assert failed
+    for trial in failed:
+        assert trial.parameters[UNITS] >= 8
+        assert (trial.value, trial.folds, trial.epochs) == (None, (), 0)
+        assert trial.explanation == "training failed: MemoryError: short"
+    finished = [trial for trial in whole.record.trials if trial.state == "finished"]
+    assert finished
+    assert all(trial.parameters[UNITS] < 8 for trial in finished)
+    with pytest.raises(KeyboardInterrupt):
+        search(tmp_path / "stopped", strategy, FakeEvaluator(fails=wide, stop_after=9))
+    assert search(tmp_path / "stopped", strategy, FakeEvaluator(fails=wide)) == whole
+
+
 def test_what_is_maximised_is_the_highest(strategy, tmp_path):
     record = search(tmp_path, strategy, FakeEvaluator(lambda _, epochs: epochs / 10), metric="r2").record
     finished = [trial for trial in record.trials if trial.state == "finished"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic import Field
@@ -68,10 +69,11 @@ class Halving(Strategy[Declaration]):
         return max(1, count // self.settings.factor)
 
     def survivors(self, rung: int, values: Mapping[int, float | None]) -> frozenset[int]:
-        """Return the trials that go on; one that diverged does not."""
-        known = {number: value for number, value in sorted(values.items()) if value is not None}
-        kept = [number for number in known if self._goes_on(number, rung, known)]
+        """Return the trials that go on; one that diverged does not, but counts among the n."""
         sign = -1 if self.circumstances.higher_is_better else 1
+        known = {number: value for number, value in sorted(values.items()) if value is not None}
+        worst = {number: known.get(number, sign * math.inf) for number in sorted(values)}
+        kept = [number for number in known if self._goes_on(number, rung, worst)]
         kept.sort(key=lambda number: (sign * known[number], number))
         return frozenset(kept[: self.most_survivors(len(values))])
 

@@ -24,7 +24,7 @@ from tandem.population.costs import StackCosts
 from tandem.population.stack import Stack, family
 
 STACK_COSTS = StackCosts(
-    program=1.2, step=9e-6, rate=8e10, stack_program=1.0, stack_step=6e-5, stack_rate=4.5e10, member=7e-6
+    program=1.2, step=1e-5, rate=6e10, stack_program=1.0, stack_step=1.5e-4, stack_rate=4.5e10, member=6e-6
 )
 _PROGRAMS: dict[Hashable, _Program] = {}  # by structure
 _making = threading.RLock()  # a program or a graph: batches are trained in threads
@@ -45,7 +45,7 @@ class KerasPopulation:
         targets = np.concatenate([of.targets for of in rows])
         kind = tf.int32 if np.issubdtype(targets.dtype, np.integer) else dtype
         self._targets = tf.constant(targets, dtype=kind)
-        self._offsets = np.cumsum([0, *(len(of.targets) for of in rows)])
+        self._offsets = np.cumsum([0, *(len(of.targets) for of in rows)]).astype(np.int32)
         self._program = _program(stack, dtype)
         self._arrays: dict[str, Any] = {}
         self._slots: dict[str, Any] = {}

@@ -21,9 +21,9 @@ from tandem.population.costs import StackCosts
 from tandem.population.stack import Stack
 
 STACK_COSTS = StackCosts(
-    program=0.01, step=1.5e-4, rate=5.5e10, stack_program=0.01, stack_step=1e-4, stack_rate=4.5e10, member=6e-6
+    program=0.01, step=1.9e-4, rate=5.5e10, stack_program=0.01, stack_step=2.8e-4, stack_rate=4.5e10, member=6e-6
 )
-_GATHERED_NUMBERS = 4_000_000  # of features that are laid out in the order of the steps at a time
+_GATHERED_NUMBERS = 4_000_000  # of features that are laid out in the order of the steps at a time, or of outputs kept
 
 
 def populate(stack: Stack, rows: Sequence[Rows], dtype: str = "float32") -> TorchPopulation:
@@ -41,7 +41,7 @@ class TorchPopulation:
         parts = [stack.padded.inputs(np.asarray(of.features)) for of in rows]
         self._inputs = [self._numbers(np.concatenate(of)) for of in zip(*parts, strict=True)]
         self._targets = self._labels(np.concatenate([of.targets for of in rows]))
-        self._offsets = np.cumsum([0, *(len(of.targets) for of in rows)])
+        self._offsets = np.cumsum([0, *(len(of.targets) for of in rows)]).astype(np.int32)
         self._arrays = {
             name: torch.zeros(len(stack), *parameter.shape, dtype=dtype, device=self._device)
             for name, parameter in parameter_names(stack.padded)
@@ -93,8 +93,9 @@ class TorchPopulation:
         rates = torch.from_numpy(learning_rates).to(self._device)
         sums: list[np.ndarray] = []
         step = 0
-        for block in _blocks(orders, batch_size, self._inputs):
-            batches = torch.from_numpy(block).to(self._device)
+        units = sum(head.layer.output_shape[-1] for head in self._architecture.heads)
+        for block in _blocks(orders, batch_size, self._inputs, len(streams) * (units + 1)):
+            batches = torch.from_numpy(block).to(self._device, torch.int64)
             inputs = [part[batches] for part in self._inputs]  # (steps, streams, n, *shape)
             targets = self._targets[batches]
             outputs = [
@@ -257,10 +258,18 @@ class _Kept:
             self._gradients[f"{layer}/bias"] = gradient.sum(1)
 
 
-def _blocks(orders: np.ndarray, batch_size: int, inputs: Sequence[Tensor]) -> Iterator[np.ndarray]:
-    """Yield the rows of several steps, (steps, streams, n): as many as are gathered at once, all steps of one size."""
+def _blocks(orders: np.ndarray, batch_size: int, inputs: Sequence[Tensor], given: int) -> Iterator[np.ndarray]:
+    """Yield the rows of several steps, (steps, streams, n): as many as are gathered at once, all steps of one size.
+
+    Args:
+        orders: (streams, shown).
+        batch_size: rows a step.
+        inputs: that are gathered.
+        given: outputs and targets that are kept of each row of a step.
+    """
     streams, shown = orders.shape
-    numbers = sum(int(np.prod(part.shape[1:])) for part in inputs) * batch_size * streams
+    features = sum(int(np.prod(part.shape[1:])) for part in inputs)
+    numbers = max(features * streams, given) * batch_size
     at_once = max(1, _GATHERED_NUMBERS // numbers)
     full = shown // batch_size
     for start in range(0, full, at_once):

@@ -125,7 +125,8 @@ def make_batches(
         folds: by the members' fold.
         megabytes: for the members' arrays and values, and the orders of their rows; the rows themselves come on top.
             A batch has at least one member.
-        at_least: so many batches are made, if there are as many members.
+        at_least: families are cut into so many batches together, if members suffice for two in each: one by itself is
+            trained beside a copy.
     """
     families: dict[Hashable, list[Candidate]] = {}
     for candidate in candidates:
@@ -137,7 +138,7 @@ def make_batches(
         rows = len(folds[found[0].member.fold].train) * found[0].member.experiment.training.repeat
         orders = len({(one.member.fold, one.member.seed) for one in found}) / len(found)
         fitting = int(megabytes * 1e6 // (_member_bytes(Stack.of([found[0].member])) + orders * rows * _ORDER_BYTES))
-        pieces = max(min(parts, len(found)), math.ceil(len(found) / max(1, fitting)))
+        pieces = max(min(parts, len(found) // 2), math.ceil(len(found) / max(1, fitting)))
         bounds = [len(found) * piece // pieces for piece in range(pieces + 1)]
         yield from (tuple(found[start:end]) for start, end in pairwise(bounds))
 

@@ -27,7 +27,7 @@ class Result:
         number: of the trial.
         folds: scores after the epochs that were asked for, or at an earlier end; none if training failed.
         way: how it was trained.
-        seconds: of wall time; of a batch its equal share.
+        seconds: of wall time; of batches that are trained at a time its equal share.
         failure: the error that ended its training; "" if it did not fail.
     """
 

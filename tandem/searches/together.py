@@ -170,7 +170,7 @@ class TogetherEvaluator:
         )
         if epochs < member.experiment.training.epochs:  # there may be a next rung
             self._held[name] = (None if run.stopped else left.held), score
-        collected.add(name, score, left.seconds)
+        collected.add(name, score, left.seconds / self._framework.batches_at_once())
 
     def _score(self, member: Member, outputs: Sequence[np.ndarray]) -> float | None:
         targets = self._loaded[member.fold].score.targets

@@ -188,7 +188,7 @@ def test_masks_differ_between_seeds_steps_layers_and_rows_but_not_between_member
 
 def test_batches_side_by_side_learn_what_they_learn_one_after_the_other(quick):
     found = quick["side by side"]
-    assert found["batches"] == 9, "three depths, of four members each, in three batches each"
+    assert found["batches"] == 6, "three depths, of four members each, in two batches each: none is of one member"
     assert found["threads"] == ["MainThread"], "results are told where they are waited for"
     assert len(found["apart"]) == 12
     assert found["side by side"] == found["apart"]

@@ -12,6 +12,7 @@ import pytest
 from workspace import REPOSITORY, Workspace, make_workspace
 
 from tandem.records import EvaluationRecord, RunRecord, read_record
+from tandem.searches.records import SearchRecord
 
 pytestmark = [pytest.mark.slow, pytest.mark.data]
 FRAMEWORKS = ("keras", "torch")
@@ -84,3 +85,16 @@ def test_a_mirror_folder_is_used_and_no_network(workspace):
     assert os.environ["TANDEM_DATA"]
     assert len(raw) == 4
     assert {path.name for path in (workspace.root / "data/raw/housing").iterdir()} == {"cal_housing.data"}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_the_tutorials_grid_has_all_its_trainings_and_a_better_winner(workspace, framework):
+    workspace.run(sys.executable, "-m", "stages.search", "housing-grid", framework)
+    path = workspace.root / "trials" / "housing-grid" / framework / "search.json"
+    record = read_record(SearchRecord, path)
+    assert len(record.trials) == 150
+    assert {len(trial.folds) for trial in record.trials} == {5}
+    assert {trial.state for trial in record.trials} <= {"finished", "diverged"}
+    assert record.best is not None
+    assert record.trials[record.best].value >= 0.59

@@ -38,7 +38,8 @@ from tandem.searches.space import (
 
 Place = tuple[str | int, ...]
 Told = Iterator[tuple[Place, str]]
-_DRAWS = 64  # settings looked at before a space counts as one that no experiment takes
+_DRAWS = 64  # settings looked at before a value counts as one that no experiment takes
+_SPACE_DRAWS = 512  # before a whole space does
 _COMBINATIONS = 16  # of values that others depend on, tried for one
 
 
@@ -239,7 +240,8 @@ class _Values:
         """Yield a space that no experiment takes, or else each value that none takes."""
         first = self._first_refusal()
         if first is not None:
-            whole = "every setting is invalid" if self._is_small() else f"each of {_DRAWS} settings drawn is invalid"
+            drawn = f"each of {_SPACE_DRAWS} settings drawn is invalid"
+            whole = "every setting is invalid" if self._is_small() else drawn
             yield place, f"{whole}; the first, {first}"
             return
         for parameter in self._space.parameters:
@@ -251,7 +253,7 @@ class _Values:
     def _first_refusal(self) -> str | None:
         """Return why the first setting is invalid if all are; None if one is valid."""
         first: str | None = None
-        for values in self._draws({}):
+        for values in self._draws({}, _SPACE_DRAWS):
             reason = self._refusal(values)
             if reason is None:
                 return None
@@ -279,13 +281,13 @@ class _Values:
                     return
         yield pinned
 
-    def _draws(self, pinned: Mapping[str, Any]) -> Iterator[Values]:
+    def _draws(self, pinned: Mapping[str, Any], count: int = _DRAWS) -> Iterator[Values]:
         """Yield settings of the space: all of a small one, else some."""
         if not pinned and self._is_small():
             yield from self._space.grid()
             return
         generator = random.Random(0)  # noqa: S311
-        for _ in range(_DRAWS):
+        for _ in range(count):
             yield self._space.draw(
                 lambda parameter: pinned[parameter.name] if parameter.name in pinned else _drawn(parameter, generator)
             )
@@ -296,7 +298,7 @@ class _Values:
         size = 1
         for parameter in self._space.parameters:
             size *= len(grid_values(parameter))
-        return size <= _DRAWS
+        return size <= _SPACE_DRAWS
 
     def _refusal(self, values: Mapping[str, Any]) -> str | None:
         try:

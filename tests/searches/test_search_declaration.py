@@ -257,6 +257,17 @@ def test_more_folds_than_rows_are_refused_where_the_rows_are_known(parse):
     ]
 
 
+@pytest.mark.parametrize("order", ["[0.0, 0.9]", "[0.9, 0.0]"])
+def test_a_value_is_tried_with_each_value_that_allows_it(parse, order):
+    """Nesterov needs a momentum: with one of the two it can be built, whichever stands first."""
+    more = (
+        f"optimizer.momentum: {{choices: {order}}}\n"
+        f"      optimizer.nesterov: {{choices: [false, true], when: {{optimizer.momentum: {order}}}}}"
+    )
+    sgd = ("optimizer: {name: adam, learning_rate: 0.01}", "optimizer: {name: sgd, learning_rate: 0.01}")
+    assert "optimizer.nesterov" in parse(sgd, (RATE, more)).searches["found"].space
+
+
 def test_a_hold_out_needs_validation_rows(parse):
     assert mistakes(parse, *COFFEE) == [
         f"45: {HERE}.protocol.method: 'holdout' scores on validation rows, 'coffee' has none; allowed: k-fold"

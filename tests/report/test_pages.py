@@ -170,7 +170,7 @@ def test_a_page_of_one_framework_speaks_of_no_other(sources):
 
 def test_divergence_is_said_above_the_metrics_with_its_reason(sources):
     text = Page(sources["diverged"]).text
-    assert text.index("Diverged: PyTorch, replicate 0 (seed 100). The training loss became infinite") < text.index(
+    assert text.index("Diverged: PyTorch, replicate 0 (seed 100): The training loss became infinite") < text.index(
         "Metrics on the test rows"
     )
     assert "Diverged" not in Page(sources["classification"]).text

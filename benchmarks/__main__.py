@@ -174,8 +174,8 @@ Each axis by itself around {networks} networks with two hidden layers of {width}
 batch 32, one thread; the second epoch counts, so that nothing is compiled or traced in it. "One after another" is one
 network's epoch times their number. More networks than fit into 256 MB are cut into batches. Memory is what the
 process's largest resident set grew by. The last two columns are the way that the product takes by itself
-(`tandem/population/costs.py`) for 20 epochs, which counts what is compiled, too: of settings that differ one program
-for each network in Keras, 1.2 s, of replicates one for all.
+(`tandem/population/costs.py`) for 20 epochs, which counts what is compiled, too: of settings one program for each in
+Keras, 1.2 s, of replicates one for all. Of settings it decides for thirty, since their number is not known before.
 
 {population_size.HEADER}
 {chr(10).join(population_size.row_text(point) for point in points)}

@@ -21,6 +21,7 @@ from tandem.population.costs import pays_together
 from tandem.population.stack import Member, work_of
 from tandem.population.training import Candidate, make_batches, train_batch
 from tandem.searches.folds import FoldData
+from tandem.searches.together import TYPICAL
 from tandem.training import epoch_order, peak_memory_bytes
 
 FEATURES, BATCH, EPOCHS, MEGABYTES = 8, 32, 2, 256
@@ -78,7 +79,7 @@ def main() -> None:
                 "seconds": sum(seconds),
                 "batches": len(seconds),
                 "memory": peak_memory_bytes() - before,
-                "settings": pays_together(costs, work_of(member, networks, networks, rows)),
+                "settings": pays_together(costs, work_of(member, TYPICAL, TYPICAL, rows)),
                 "replicates": pays_together(costs, work_of(member, networks, 1, rows)),
             }
         )

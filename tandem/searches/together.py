@@ -30,7 +30,7 @@ from tandem.searches.evaluator import Evaluator, Result, Setting
 from tandem.searches.folds import FoldData, SearchFolds
 from tandem.searches.records import FoldScore
 
-_TYPICAL = 30  # networks that share a batch, where it is decided whether to have one
+TYPICAL = 30  # networks that share a batch, where it is decided whether to have one
 _Name = tuple[int, int]  # a setting's number, and a fold
 
 
@@ -136,7 +136,7 @@ class TogetherEvaluator:
         costs = self._framework.STACK_COSTS
         if costs is None or why_alone(member) is not None:
             return False
-        return pays_together(costs, work_of(member, _TYPICAL, _TYPICAL, self.folds[member.fold].train))
+        return pays_together(costs, work_of(member, TYPICAL, TYPICAL, self.folds[member.fold].train))
 
     def _members(self, setting: Setting) -> list[Member]:
         experiment = with_epochs(setting.experiment, setting.experiment.training.epochs)

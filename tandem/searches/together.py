@@ -124,8 +124,9 @@ class TogetherEvaluator:
                 raise
             failure = describe_failure(error)
         rest = tuple(candidate for candidate in batch if candidate.name not in left)
-        if len(rest) == 1:
-            on_left(_Failed(rest[0], failure))
+        if len(rest) < 2:
+            for candidate in rest:
+                on_left(_Failed(candidate, failure))
             return
         middle = len(rest) // 2
         for half in (rest[:middle], rest[middle:]):

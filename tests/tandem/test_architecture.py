@@ -169,6 +169,7 @@ OWN_FUNCTIONS: dict[str, dict[str, str]] = {
         "several_devices.join": "each of PyTorch's devices is a process",
         "several_devices.team_of": "each of PyTorch's devices is a process",
         "setup.device_of_rank": "each of PyTorch's devices is a process, by rank",
+        "setup.batch_threads": "TensorFlow's threads are fixed; Keras trains several batches at a time instead",
         "setup.best_device": "TensorFlow places networks on a GPU by itself",
         "losses.batch_loss": "PyTorch's losses are means",
         "losses.mean_loss": "PyTorch's losses are means",

@@ -52,7 +52,7 @@ def test_a_random_graph_ends_as_with_dvc(seed: int, template: Path, warm: WarmPr
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
-    "chosen", [pytest.param(SLOW[:30], id="30"), pytest.param(SLOW, id="all", marks=pytest.mark.long)]
+    "chosen", [pytest.param(SLOW[:20], id="20"), pytest.param(SLOW, id="all", marks=pytest.mark.long)]
 )
 def test_hundreds_of_random_graphs_end_as_with_dvc(chosen: Sequence[int], template: Path, tmp_path: Path) -> None:
     """One worker per core takes seed after seed; every failing seed is reported, with its whole project."""

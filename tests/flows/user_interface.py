@@ -18,7 +18,7 @@ import requests
 
 from flows.server import free_port
 
-PATIENCE_SECONDS = 45.0
+PATIENCE_SECONDS = 120.0
 FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
 

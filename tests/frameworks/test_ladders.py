@@ -41,6 +41,7 @@ def missed(ladder: LadderRecord) -> list[RungRecord]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_default_suite_reaches_every_rung_in_both_number_types(tmp_path):
     ladders = climb(tmp_path, PARAMS.suites["default"].experiments)
     assert {name: found for name, ladder in ladders.items() if (found := missed(ladder))} == {}

@@ -107,7 +107,9 @@ def test_diverging_and_invalid_settings_are_trials(strategy, tmp_path):
 
 
 def test_a_setting_whose_training_fails_is_a_trial_and_the_search_goes_on(strategy, tmp_path):
-    wide = lambda experiment: experiment.model.sequential[0].dense.units >= 8  # noqa: E731
+    def wide(experiment: Any) -> bool:
+        return experiment.model.sequential[0].dense.units >= 8
+
     whole = search(tmp_path / "whole", strategy, FakeEvaluator(fails=wide))
     failed = [trial for trial in whole.record.trials if trial.state == "failed"]
     assert failed

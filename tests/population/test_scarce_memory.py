@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
 import torch
 from population_cases import made_experiment
 from shipped_folds import shipped_folds
 
 from tandem.frameworks import load_framework
 from tandem.population.stack import Stack
+from tandem.searches.alone import AloneEvaluator
 from tandem.searches.evaluator import Result, Setting
 from tandem.searches.together import TogetherEvaluator
 
@@ -54,3 +56,28 @@ def test_a_setting_that_memory_never_suffices_for_fails_alone():
     assert scarce[::2] == plenty[::2]
     assert scarce[1].folds == ()
     assert scarce[1].failure.startswith("training failed: OutOfMemoryError: tried to allocate ")
+
+
+class Refusing:
+    """PyTorch that raises an error for each network it is to build."""
+
+    def __init__(self, error: Exception) -> None:
+        self._framework, self._error = load_framework("torch"), error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._framework, name)
+
+    def build(self, *_: Any, **__: Any) -> Any:
+        raise self._error
+
+
+def test_a_setting_trained_alone_fails_by_what_its_training_raises_and_not_by_mistakes_in_code(capsys):
+    setting, folds, found = Setting(4, made_experiment()), shipped_folds("diabetes"), []
+    refusing: Any = Refusing(RuntimeError("shapes\ndiffer"))
+    AloneEvaluator(refusing, "mse", folds).train([setting], 2, found.append)
+    (result,) = found
+    assert (result.number, result.folds, result.failure) == (4, (), "training failed: RuntimeError: shapes differ")
+    assert "Traceback" in capsys.readouterr().err, "the log has the whole of it"
+    mistaken: Any = Refusing(KeyError("no such"))
+    with pytest.raises(KeyError, match="no such"):
+        AloneEvaluator(mistaken, "mse", folds).train([setting], 2, found.append)

@@ -13,7 +13,8 @@ from tandem.searches.journal import TRIALS_FILE
 from tandem.searches.loop import Found, run_search
 from tandem.searches.records import SearchedParameter, SearchRecord
 from tandem.searches.space import Space, bounds, holds, make_space, same_value
-from tandem.searches.strategies import strategy_names
+from tandem.searches.strategies import make_strategy, strategy_names
+from tandem.searches.strategies.strategy import Circumstances
 from tandem.searches.values import setting_key
 
 STRATEGIES = strategy_names()
@@ -184,3 +185,12 @@ def test_brackets_prune(strategy, tmp_path):
         assert trial.explanation.startswith("number ")
     finished = [trial for trial in record.trials if trial.state == "finished"]
     assert all(trial.limit == 9 for trial in finished)
+
+
+def test_a_bracket_counts_what_diverged_among_those_it_is_thinned_from():
+    space = make_space(declare("halving").search.space)
+    for higher in (False, True):
+        circumstances = Circumstances(space=space, seed=0, epochs=9, higher_is_better=higher, batch=9)
+        halving = make_strategy("halving", {}, circumstances)
+        values = {number: None if number % 2 else float(number) for number in range(9)}
+        assert halving.survivors(1, values) == ({4, 6, 8} if higher else {0, 2, 4})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 import small_convolutions
 from hermetic import REPOSITORY
 
+from tandem.config import ScoredFolds
 from tandem.errors import DataError, TandemError
 from tandem.searches.evaluator import Setting
 from tandem.searches.folds import load_folds
@@ -62,6 +64,14 @@ def _nobody_left() -> Iterator[None]:
 
 def evaluator(work: Work, processes: int = 2) -> ProcessesEvaluator:
     return ProcessesEvaluator(work, (), processes)
+
+
+def test_more_folds_than_training_rows_are_refused(rows):
+    given = small_convolutions.work(rows, "torch")
+    protocol = ScoredFolds(method="k-fold", folds=49)
+    expected = f"protocol.folds: 49: a search divides the 48 training rows of {given.fit}; allowed: 2 to 48"
+    with pytest.raises(DataError, match=re.escape(expected)):
+        load_folds(given.fit, given.scaler, protocol)
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
